@@ -1,0 +1,31 @@
+// The list of operator files. One function per file in src/ops/ gives that file's entries; adding a file is one
+// declaration here and one line in the list of src/ops/all.cpp. Lookups go through ops::find (op.hpp).
+#pragma once
+#include <span>
+
+#include "quantal/ops/op.hpp"
+
+namespace quantal::ops {
+
+using op_list = std::span<const op_def>;
+
+// ---- element-wise, data movement, reductions, control flow ----
+op_list arithmetic_ops();  // Add Sub Mul Div Pow Mod Max Min Sum Mean, bits, PRelu
+op_list compare_ops();     // Equal Less Greater And Or Xor Not Where IsNaN IsInf
+op_list unary_ops();       // Abs Exp Log Sqrt, trigonometry, activations, Clip
+op_list cast_ops();        // Cast CastLike BitCast
+op_list reduce_ops();      // Reduce* ArgMax ArgMin
+op_list scan_ops();        // CumSum CumProd Hardmax Trilu
+op_list reshape_ops();     // Reshape Flatten Squeeze Unsqueeze Identity Dropout Shape Size
+op_list constant_ops();    // Constant ConstantOfShape EyeLike Range OneHot, windows
+op_list move_ops();        // Transpose Concat Split Slice Expand Tile DepthToSpace SpaceToDepth ReverseSequence
+op_list pad_ops();         // Pad CenterCropPad
+op_list gather_ops();      // Gather GatherElements GatherND Scatter* Compress TensorScatter
+op_list select_ops();      // TopK NonZero Unique NonMaxSuppression
+op_list control_ops();     // If Loop Scan
+op_list einsum_ops();      // Einsum Det
+op_list vision_ops();      // GridSample AffineGrid RoiAlign MaxRoiPool Col2Im MaxUnpool
+
+// ---- multiply-accumulate, pooling, normalisation, recurrence, quantized forms ----
+
+}  // namespace quantal::ops
