@@ -9,7 +9,7 @@ namespace quantal::ops {
 namespace {
 
 constexpr op_list (*light_files[])() = {
-    nullptr,
+    arithmetic_ops, compare_ops, unary_ops, cast_ops, reduce_ops, scan_ops, reshape_ops,
 };
 
 // Multiply-accumulate, pooling, normalisation, recurrence, quantized forms: one name per line.

@@ -4,14 +4,22 @@
 //   f16 bf16 f8* f4 inputs -> f32, s4 u4 s2 u2 -> s8 u8;   eval;   outputs of the wide type -> the narrow one
 //
 // Rules of Cast (ONNX spec, Cast): to integers truncates toward zero; to boolean is x != 0; float8 saturates if asked.
+// Floats outside an integer type's range give what x86's conversion instructions give, on every CPU.
 #pragma once
+#include "quantal/num/float8.hpp"
 #include "quantal/ops/op.hpp"
 
 namespace quantal::ops {
 
+struct cast_rules {
+  bool saturate = true;                      // float8: too large becomes the largest number, else infinity or NaN
+  scale_rounding e8m0 = scale_rounding::up;  // float8e8m0: which power of two
+};
+
 // Converts n elements; false if one of the types has no conversion (string, complex).
-bool convert_elements(dtype from, const void* source, dtype to, void* target, std::size_t n, bool saturate = true);
-result<tensor_buffer> convert_tensor(const tensor_buffer& t, dtype to, bool saturate = true);
+bool convert_elements(dtype from, const void* source, dtype to, void* target, std::size_t n,
+                      const cast_rules& rules = {});
+result<tensor_buffer> convert_tensor(const tensor_buffer& t, dtype to, const cast_rules& rules = {});
 
 // The type in which a narrow type is computed; the type itself if it is not narrow.
 dtype wide_type(dtype t) noexcept;
