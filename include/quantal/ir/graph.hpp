@@ -23,6 +23,8 @@ namespace quantal::ir {
 
 struct graph;
 
+// Fields of a file that Quantal does not interpret, kept serialized: field number, bytes.
+using opaque_fields = std::vector<std::pair<std::uint32_t, std::string>>;
 using string_pairs = std::vector<std::pair<std::string, std::string>>;  // key, value; order kept
 
 // A value of incomplete type with the semantics of a value.
@@ -85,6 +87,7 @@ struct node {
   std::vector<std::string> outputs;
   std::vector<attribute> attributes;
   string_pairs metadata;
+  opaque_fields opaque;  // device configurations
 
   bool is(std::string_view type) const noexcept { return domain.empty() && op_type == type; }
   bool has_input(std::size_t i) const noexcept { return i < inputs.size() && !inputs[i].empty(); }
@@ -122,7 +125,8 @@ struct graph {
   std::vector<constant> initializers;  // an initializer that is also an input is only a default
   std::vector<value_info> value_infos;
   string_pairs metadata;
-  std::vector<std::pair<std::uint32_t, std::string>> opaque;  // fields kept serialized: field number, bytes
+  opaque_fields opaque;                   // sparse initializers, quantization annotations
+  std::vector<std::string> opaque_names;  // values that the opaque fields define (sparse initializers)
 
   const constant* initializer(std::string_view name) const noexcept;  // linear: use ir::index in loops
   constant* initializer(std::string_view name) noexcept;
@@ -159,7 +163,7 @@ struct model {
   ir::graph graph;
   string_pairs metadata;
   std::vector<function> functions;
-  std::vector<std::pair<std::uint32_t, std::string>> opaque;
+  opaque_fields opaque;  // training information, device configurations
 
   // Version of a domain ("" is ai.onnx); 0 if the model does not import it.
   std::int64_t opset_version(std::string_view opset_domain) const noexcept;

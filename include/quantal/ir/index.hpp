@@ -4,6 +4,7 @@
 // Costs one pass over the graph; lookups are hash lookups.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -26,7 +27,8 @@ class index {
   // Node that makes `name`; none for inputs, initializers and unknown names.
   std::size_t producer(std::string_view name) const noexcept;
   const std::vector<use>& uses(std::string_view name) const noexcept;
-  // Constant that `name` is: an initializer that is no graph input, or the output of a Constant node.
+  // Constant that `name` is: an initializer that is no graph input, or the output of a Constant node (of any kind but
+  // sparse_value).
   const tensor_buffer* constant_value(std::string_view name) const noexcept;
   bool is_initializer(std::string_view name) const noexcept;
   bool is_input(std::string_view name) const noexcept;
@@ -43,7 +45,8 @@ class index {
     bool output = false;
   };
   const entry* find(std::string_view name) const noexcept;
-  std::unordered_map<std::string_view, entry> entries_;  // keys view the graph's strings
+  std::unordered_map<std::string_view, entry> entries_;     // keys view the graph's strings
+  std::vector<std::shared_ptr<const tensor_buffer>> made_;  // values of Constant nodes that are not stored as tensors
 };
 
 // Names that `g`'s nodes read but nothing in `g` makes: what a subgraph captures from outside.

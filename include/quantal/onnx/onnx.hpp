@@ -4,6 +4,7 @@
 // come in whichever way they are stored (raw_data, typed fields, external data, Constant nodes) and leave as raw_data;
 // `read(write(read(x))) == read(x)`.
 #pragma once
+#include <cstdint>
 #include <span>
 #include <string>
 
@@ -12,6 +13,11 @@
 
 namespace quantal::onnx {
 
+inline constexpr std::int64_t newest_ir_version = 14;  // onnx.proto of onnx 1.23
+
+inline constexpr std::uint64_t largest_file = 0x7fffffff;  // a protobuf message is smaller than 2 GB
+
+// What is returned is verified (ir/verify.hpp) and sorted.
 // From a file: external data is looked for beside it, and nowhere else (io/path.hpp).
 result<ir::model> read_file(const std::string& path);
 // From memory; `directory` is where external data may be ("" forbids it).
@@ -20,10 +26,12 @@ result<ir::model> read(std::span<const std::byte> bytes, const std::string& dire
 // Serialized model: fields in schema order, tensors as raw_data. Above 2 GB use write_file (external data).
 result<std::string> write(const ir::model& m);
 // Atomic: the file appears complete or not at all. Above 2 GB the tensors go to `<file>.data` beside it.
-result<void> write_file(const ir::model& m, const std::string& path);
+// `inline_limit`: file size in bytes from which the tensors go there (tensors of 1 KB and more).
+result<void> write_file(const ir::model& m, const std::string& path, std::uint64_t inline_limit = largest_file);
 
-// Rewrites the ai.onnx operators of the model from their opset to `target` (6..current -> 13 or later), operator by operator.
-// A model that is at `target` or above is left as it is. Errors: unsupported, naming the operator and both versions.
+// Rewrites the ai.onnx operators of the model from their opset to `target` (6..current -> 13 or later), operator by
+// operator. A model that is at `target` or above is left as it is. Errors: unsupported, naming the operator and both
+// versions.
 result<void> convert_opset(ir::model& m, std::int64_t target);
 inline constexpr std::int64_t oldest_opset = 6;
 inline constexpr std::int64_t newest_opset = 25;
