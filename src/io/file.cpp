@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 #include <new>
 #include <system_error>
 #include <utility>
@@ -52,12 +53,16 @@ random_file::random_file(int descriptor, std::uint64_t size, std::string name)
     : descriptor_(descriptor), size_(size), name_(std::move(name)) {}
 
 random_file::random_file(random_file&& other) noexcept
-    : descriptor_(std::exchange(other.descriptor_, -1)), size_(other.size_), name_(std::move(other.name_)) {}
+    : descriptor_(std::exchange(other.descriptor_, -1)),
+      size_(other.size_),
+      name_(std::move(other.name_)),
+      memory_(std::move(other.memory_)) {}
 
 random_file& random_file::operator=(random_file&& other) noexcept {
   std::swap(descriptor_, other.descriptor_);
   std::swap(size_, other.size_);
   std::swap(name_, other.name_);
+  std::swap(memory_, other.memory_);
   return *this;
 }
 
@@ -97,12 +102,22 @@ result<random_file> random_file::adopt(int descriptor, std::string name) {
   return file;
 }
 
+random_file random_file::over(file_bytes bytes, std::string name) {
+  random_file file(-1, bytes.size, std::move(name));
+  file.memory_ = std::move(bytes);
+  return file;
+}
+
 result<void> random_file::read(std::uint64_t offset, void* out, std::size_t bytes) const {
   if (offset > size_ || bytes > size_ - offset) {
     return error{status::model_syntax,
                  "needs " + std::to_string(bytes) + " bytes at " + std::to_string(offset) + ", the file has " +
                      std::to_string(size_),
                  escape_text(name_), "the file is truncated or damaged"};
+  }
+  if (memory_.data != nullptr) {
+    if (bytes > 0) std::memcpy(out, memory_.data + offset, bytes);
+    return {};
   }
   auto* to = static_cast<std::byte*>(out);
   while (bytes > 0) {

@@ -3,7 +3,10 @@
 
 Run it after changing it and commit what it writes:  python3 tests/fuzz/make_corpus.py
 """
+import io
 import pathlib
+import struct
+import zipfile
 
 HERE = pathlib.Path(__file__).resolve().parent / "corpus"
 
@@ -26,5 +29,77 @@ def text():
     put("text", "device", "LPT1.txt")
 
 
+def npy_bytes(descr, shape, payload, fortran=False, version=1):
+    """An .npy file by hand (numpy.lib.format): works without numpy."""
+    head = "{'descr': %s, 'fortran_order': %s, 'shape': %s, }" % (descr if descr[0] in "[" else repr(descr), fortran, shape)
+    fixed = 10 if version == 1 else 12
+    head += " " * (63 - (fixed + len(head)) % 64) + "\n"
+    size = struct.pack("<H" if version == 1 else "<I", len(head))
+    return b"\x93NUMPY" + bytes([version, 0]) + size + head.encode() + payload
+
+
+def npy():
+    put("npy", "f32", npy_bytes("<f4", (2, 3), struct.pack("<6f", *range(6))))
+    put("npy", "f32_big_endian", npy_bytes(">f4", (3,), struct.pack(">3f", 1, 2, 3)))
+    put("npy", "fortran", npy_bytes("<i2", (2, 3), struct.pack("<6h", *range(6)), fortran=True))
+    put("npy", "bool", npy_bytes("|b1", (4,), b"\0\1\2\xff"))
+    put("npy", "scalar", npy_bytes("<i8", (), struct.pack("<q", 7)))
+    put("npy", "empty", npy_bytes("<f8", (0, 4), b""))
+    put("npy", "complex", npy_bytes("<c8", (1,), struct.pack("<2f", 1, 2)))
+    put("npy", "version2", npy_bytes("<f2", (2,), b"\0\x3c\0\xc0", version=2))
+    put("npy", "version3", npy_bytes("|u1", (2,), b"ab", version=3))
+    put("npy", "object", npy_bytes("|O", (1,), b"\x80\x04K\x01."))
+    put("npy", "structure", npy_bytes("[('a', '<f4')]", (1,), b"\0\0\0\0"))
+    put("npy", "negative", npy_bytes("<f4", (-1, 2), b""))
+    put("npy", "overflow", npy_bytes("<f4", (4194305, 4194305, 211106198978564), b"\0" * 16))
+    put("npy", "huge", npy_bytes("<f4", (1 << 40,), b"\0" * 16))
+    put("npy", "deep", npy_bytes("<f4", (1,) * 9, b"\0" * 4))
+
+
+class Pipe(io.BytesIO):
+    """Cannot seek: zipfile then writes sizes and CRC after the data."""
+
+    def seekable(self):
+        return False
+
+    def tell(self):
+        raise OSError("a pipe has no position")
+
+    seek = tell
+
+
+def npz_bytes(arrays, method=zipfile.ZIP_STORED, zip64=False, seekable=True):
+    """An archive whose zip64 fields can be forced, and one written to a pipe (sizes after the data)."""
+    old = zipfile.ZIP64_LIMIT, zipfile.ZIP_FILECOUNT_LIMIT
+    if zip64:
+        zipfile.ZIP64_LIMIT, zipfile.ZIP_FILECOUNT_LIMIT = 10, 0
+    buffer = io.BytesIO() if seekable else Pipe()
+    with zipfile.ZipFile(buffer, "w", method) as z:
+        for name, data in arrays:
+            info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            info.compress_type = method
+            with z.open(info, "w", force_zip64=zip64) as f:
+                f.write(data)
+    zipfile.ZIP64_LIMIT, zipfile.ZIP_FILECOUNT_LIMIT = old
+    return buffer.getvalue()
+
+
+def npz():
+    x = npy_bytes("<f4", (2, 3), struct.pack("<6f", *range(6)))
+    y = npy_bytes("|u1", (4,), b"abcd")
+    two = [("x.npy", x), ("y.npy", y)]
+    put("npz", "stored", npz_bytes(two))
+    put("npz", "deflated", npz_bytes(two, zipfile.ZIP_DEFLATED))
+    put("npz", "zip64", npz_bytes(two, zip64=True))
+    put("npz", "streamed", npz_bytes([("x.npy", x)], zipfile.ZIP_DEFLATED, seekable=False))
+    put("npz", "empty", npz_bytes([]))
+    put("npz", "not_npy", npz_bytes([("readme.txt", b"hello")]))
+    put("npz", "traversal", npz_bytes([("../x.npy", x)]))
+    put("npz", "slash", npz_bytes([("/block/x.npy", x)]))
+    put("npz", "bomb", npz_bytes([("x.npy", npy_bytes("|u1", (4000000,), bytes(4000000)))], zipfile.ZIP_DEFLATED))
+
+
 if __name__ == "__main__":
     text()
+    npy()
+    npz()

@@ -41,6 +41,8 @@ class random_file {
   static result<random_file> open(const std::string& path);
   // Takes ownership of `descriptor`; `name` is for messages.
   static result<random_file> adopt(int descriptor, std::string name);
+  // Bytes in memory under the same interface (fuzzing, C callers).
+  static random_file over(file_bytes bytes, std::string name);
   random_file(random_file&& other) noexcept;
   random_file& operator=(random_file&& other) noexcept;
   ~random_file();
@@ -58,6 +60,7 @@ class random_file {
   int descriptor_ = -1;
   std::uint64_t size_ = 0;
   std::string name_;
+  file_bytes memory_;  // instead of a descriptor
 };
 
 // The whole file. Errors: as random_file, and limit if it is larger than `limit` bytes.
