@@ -14,7 +14,12 @@ constexpr op_list (*light_files[])() = {
 
 // Multiply-accumulate, pooling, normalisation, recurrence, quantized forms: one name per line.
 constexpr op_list (*heavy_files[])() = {
-    nullptr,
+    conv_ops,
+    matmul_ops,
+    normalization_ops,
+    pool_ops,
+    quantize_linear_ops,
+    softmax_ops,
 };
 
 auto key(const op_def& d) {

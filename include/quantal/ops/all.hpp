@@ -27,5 +27,11 @@ op_list einsum_ops();      // Einsum Det
 op_list vision_ops();      // GridSample AffineGrid RoiAlign MaxRoiPool Col2Im MaxUnpool
 
 // ---- multiply-accumulate, pooling, normalisation, recurrence, quantized forms ----
+op_list conv_ops();             // Conv ConvTranspose
+op_list matmul_ops();           // MatMul Gemm
+op_list normalization_ops();    // Batch- Instance- Group- Layer- RMSNormalization LRN LpNormalization
+op_list pool_ops();             // MaxPool AveragePool LpPool and the global ones
+op_list quantize_linear_ops();  // QuantizeLinear DequantizeLinear DynamicQuantizeLinear
+op_list softmax_ops();          // Softmax LogSoftmax
 
 }  // namespace quantal::ops

@@ -1,0 +1,436 @@
+// Conv and ConvTranspose: X[N, C, spatial...] and W to Y, one to three spatial dimensions, any stride, dilation, groups
+// and padding, float32 (narrow types through float32).
+//
+//   Y[n, m, o] = B[m] + sum over c, tap of W[m, c, tap] * X[n, c, o * stride - pad + tap * dilation]
+//
+// Three ways: a depthwise convolution sums shifted rows; a 1x1 convolution is a product with X itself; all others
+// gather the windows of a tile of positions (im2col) and multiply. ConvTranspose multiplies first and scatters the
+// products (col2im). Source: ONNX spec, Conv, ConvTranspose.
+#include <algorithm>
+#include <atomic>
+
+#include "products.hpp"
+#include "quantal/ops/all.hpp"
+#include "quantal/ops/arguments.hpp"
+#include "quantal/ops/convert.hpp"
+#include "window.hpp"
+
+namespace quantal::ops {
+
+namespace {
+
+using kernels::floats;
+using kernels::gemm_f32;
+
+std::size_t index(std::int64_t i) noexcept {
+  return static_cast<std::size_t>(i);
+}
+
+error no_memory(const eval_context& c) {
+  return c.fail(status::out_of_memory, "no memory for packed operands");
+}
+
+struct problem {
+  window w;
+  std::int64_t batch = 0, channels = 0, maps = 0, groups = 1;
+  std::int64_t group_channels() const noexcept { return channels / groups; }
+  std::int64_t group_maps() const noexcept { return maps / groups; }
+  const float* x = nullptr;
+  const float* weight = nullptr;
+  const float* bias = nullptr;
+  float* y = nullptr;
+};
+
+// ---- depthwise ----------------------------------------------------------------------------------------------------
+
+bool is_depthwise(const problem& p) noexcept {
+  return p.group_channels() == 1 && p.groups > 1 && p.w.in[0] == 1 && p.w.kernel[0] == 1 &&
+         !(p.w.pad[0] + p.w.pad_end[0]) && p.w.taps() <= 1024;
+}
+
+result<void> depthwise(eval_context& c, const problem& p) {
+  const window& w = p.w;
+  const plane layout(w);
+  const std::int64_t planes = p.batch * p.maps;
+  const std::int64_t chunks = std::min<std::int64_t>(planes, static_cast<std::int64_t>(c.parallel().width) * 4);
+  const std::size_t per_chunk = (layout.floats() + 15) / 16 * 16;
+  QUANTAL_TRY(raw, c.scratch(per_chunk * index(chunks) * sizeof(float)));
+  auto* memory = static_cast<float*>(raw);
+  c.parallel()(index(chunks), [&](std::size_t chunk) {
+    float* local = memory + chunk * per_chunk;
+    const float* rows[1024];
+    const auto i = static_cast<std::int64_t>(chunk);
+    for (std::int64_t at = planes * i / chunks; at < planes * (i + 1) / chunks; ++at) {
+      const std::int64_t n = at / p.maps, m = at % p.maps;
+      layout.load(p.x + (n * p.channels + m / p.group_maps()) * w.in_size(), 0.0f, local);
+      for (std::int64_t y = 0; y < w.out[1]; ++y) {
+        std::size_t t = 0;
+        for (std::int64_t ky = 0; ky < w.kernel[1]; ++ky) {
+          for (std::int64_t kx = 0; kx < w.kernel[2]; ++kx) rows[t++] = layout.at(local, y, ky, kx);
+        }
+        floats().weighted_rows(rows, p.weight + m * w.taps(), t, p.bias == nullptr ? 0.0f : p.bias[m],
+                               p.y + at * w.out_size() + y * w.out[2], index(w.out[2]));
+      }
+    }
+  });
+  return {};
+}
+
+// ---- products -----------------------------------------------------------------------------------------------------
+
+// columns[k, j] = input under tap k of output position first + j; k runs over channels and taps of one group.
+void gather_windows(const window& w, const float* x, std::int64_t first_row, std::int64_t last_row, std::int64_t first,
+                    std::int64_t count, float* columns) noexcept {
+  const std::int64_t taps = w.taps();
+  for (std::int64_t k = first_row; k < last_row; ++k) {
+    const float* from = x + k / taps * w.in_size();
+    const std::int64_t tap = k % taps;
+    const std::int64_t kz = tap / (w.kernel[1] * w.kernel[2]), ky = tap / w.kernel[2] % w.kernel[1],
+                       kx = tap % w.kernel[2];
+    const std::int64_t offset = kx * w.dilation[2] - w.pad[2];
+    std::int64_t begin = 0, end = 0;
+    inside(w.in[2], w.out[2], w.stride[2], offset, begin, end);
+    float* to = columns + (k - first_row) * count;
+    for (std::int64_t p = first; p < first + count;) {
+      const std::int64_t row = p / w.out[2], column = p % w.out[2];
+      const std::int64_t stop = std::min(w.out[2], column + first + count - p);
+      const std::int64_t z = row / w.out[1] * w.stride[0] - w.pad[0] + kz * w.dilation[0];
+      const std::int64_t y = row % w.out[1] * w.stride[1] - w.pad[1] + ky * w.dilation[1];
+      p += stop - column;
+      if (z < 0 || z >= w.in[0] || y < 0 || y >= w.in[1]) {
+        to = std::fill_n(to, stop - column, 0.0f);
+        continue;
+      }
+      const std::int64_t b = std::clamp(begin, column, stop), e = std::clamp(end, b, stop);
+      const float* source = from + (z * w.in[1] + y) * w.in[2] + offset;
+      to = std::fill_n(to, b - column, 0.0f);
+      if (w.stride[2] == 1) {
+        to = std::copy(source + b, source + e, to);
+      } else {
+        for (std::int64_t i = b; i < e; ++i) *to++ = source[i * w.stride[2]];
+      }
+      to = std::fill_n(to, stop - e, 0.0f);
+    }
+  }
+}
+
+bool is_pointwise(const window& w) noexcept {
+  return w.taps() == 1 && w.stride == window::triple{1, 1, 1} && !w.padded();
+}
+
+// Positions [first, first + count) of image n, group g, maps [row, row + rows); `b` are the gathered windows or X.
+bool multiply_tile(const problem& p, std::int64_t n, std::int64_t g, std::int64_t row, std::int64_t rows,
+                   std::int64_t first, std::int64_t count, const float* b, std::int64_t b_stride) {
+  const std::int64_t depth = p.group_channels() * p.w.taps(), positions = p.w.out_size();
+  const std::int64_t map = g * p.group_maps() + row;
+  float* y = p.y + (n * p.maps + map) * positions + first;
+  fill_rows(y, positions, rows, count, p.bias == nullptr ? nullptr : p.bias + map);
+  return floats().gemm({rows, count, depth, p.weight + map * depth, depth, false, b, b_stride, false, y, positions});
+}
+
+// Few positions and many maps: the windows are gathered once, the maps are cut.
+result<void> cut_by_maps(eval_context& c, const problem& p) {
+  const std::int64_t depth = p.group_channels() * p.w.taps(), positions = p.w.out_size();
+  const bool direct = is_pointwise(p.w);
+  float* columns = nullptr;
+  if (!direct) {
+    QUANTAL_TRY(raw, c.scratch(index(depth * positions) * sizeof(float)));
+    columns = static_cast<float*>(raw);
+  }
+  constexpr std::int64_t rows = 48;
+  const std::int64_t tiles = (p.group_maps() + rows - 1) / rows;
+  std::atomic<bool> done{true};
+  for (std::int64_t image = 0; image < p.batch * p.groups; ++image) {
+    const std::int64_t n = image / p.groups, g = image % p.groups;
+    const float* x = p.x + (n * p.channels + g * p.group_channels()) * p.w.in_size();
+    if (!direct) {
+      parallel_ranges(
+          c.parallel(), depth, std::max<std::int64_t>(1, 8192 / positions),
+          [&](std::int64_t b, std::int64_t e) { gather_windows(p.w, x, b, e, 0, positions, columns + b * positions); });
+    }
+    c.parallel()(index(tiles), [&](std::size_t t) {
+      const std::int64_t row = static_cast<std::int64_t>(t) * rows;
+      if (!multiply_tile(p, n, g, row, std::min(rows, p.group_maps() - row), 0, positions, direct ? x : columns,
+                         positions))
+        done = false;
+    });
+  }
+  return done ? result<void>{} : no_memory(c);
+}
+
+result<void> cut_by_positions(eval_context& c, const problem& p, std::int64_t tile) {
+  const std::int64_t depth = p.group_channels() * p.w.taps(), positions = p.w.out_size();
+  const bool direct = is_pointwise(p.w);
+  const std::int64_t tiles = (positions + tile - 1) / tile, tasks = p.batch * p.groups * tiles;
+  const std::int64_t chunks = std::min<std::int64_t>(tasks, static_cast<std::int64_t>(c.parallel().width) * 4);
+  const std::int64_t per_chunk = direct ? 0 : (depth * std::min(tile, positions) + 15) / 16 * 16;
+  float* memory = nullptr;
+  if (!direct) {
+    QUANTAL_TRY(raw, c.scratch(index(per_chunk * chunks) * sizeof(float)));
+    memory = static_cast<float*>(raw);
+  }
+  std::atomic<bool> done{true};
+  c.parallel()(index(chunks), [&](std::size_t chunk) {
+    const auto i = static_cast<std::int64_t>(chunk);
+    float* columns = memory + i * per_chunk;
+    for (std::int64_t task = tasks * i / chunks; task < tasks * (i + 1) / chunks; ++task) {
+      const std::int64_t image = task / tiles, first = task % tiles * tile, count = std::min(tile, positions - first);
+      const std::int64_t n = image / p.groups, g = image % p.groups;
+      const float* x = p.x + (n * p.channels + g * p.group_channels()) * p.w.in_size();
+      if (!direct) gather_windows(p.w, x, 0, depth, first, count, columns);
+      if (!multiply_tile(p, n, g, 0, p.group_maps(), first, count, direct ? x + first : columns,
+                         direct ? positions : count))
+        done = false;
+    }
+  });
+  return done ? result<void>{} : no_memory(c);
+}
+
+result<void> convolve(eval_context& c, const problem& p) {
+  if (p.batch * p.maps * p.w.out_size() == 0) return {};
+  if (is_depthwise(p)) return depthwise(c, p);
+  const std::int64_t depth = p.group_channels() * p.w.taps(), positions = p.w.out_size();
+  if (positions == 1 && p.groups == 1 && p.w.in_size() == 1 && is_pointwise(p.w)) {  // Y[N, M] = X[N, C] * W^T
+    for (std::int64_t n = 0; n < p.batch; ++n) {
+      for (std::int64_t m = 0; m < p.maps; ++m) p.y[n * p.maps + m] = p.bias == nullptr ? 0.0f : p.bias[m];
+    }
+    return parallel_gemm(c.parallel(), {p.batch, p.maps, depth, p.x, depth, false, p.weight, depth, true, p.y, p.maps})
+               ? result<void>{}
+               : no_memory(c);
+  }
+  // A tile's windows fit the second level cache.
+  const std::int64_t tile =
+      std::clamp<std::int64_t>((std::int64_t{1} << 17) / std::max<std::int64_t>(depth, 1) / 16 * 16, 64, 1024);
+  const std::int64_t tasks = p.batch * p.groups * ((positions + tile - 1) / tile);
+  return tasks < 4 && p.group_maps() >= 96 ? cut_by_maps(c, p) : cut_by_positions(c, p, tile);
+}
+
+// ---- Conv ---------------------------------------------------------------------------------------------------------
+
+result<void> eval_conv(eval_context& c) {
+  QUANTAL_CHECK(require_inputs(c, 2));
+  const tensor_buffer& x = c.input(0);
+  const tensor_buffer& weight = c.input(1);
+  if (x.type() != dtype::f32 || weight.type() != dtype::f32) return unsupported_type(c, x.type());
+  const shape& xd = x.dims();
+  const shape& wd = weight.dims();
+  if (xd.rank < 3 || wd.rank != xd.rank)
+    return c.fail(status::data_shape, "Conv needs X and W of the same rank, at least 3");
+  problem p;
+  p.groups = c.node.get_int("group", 1);
+  p.batch = xd[0], p.channels = xd[1], p.maps = wd[0];
+  if (p.groups < 1 || p.channels % p.groups != 0 || p.maps % p.groups != 0 || wd[1] != p.channels / p.groups) {
+    return c.fail(status::data_shape, std::to_string(p.channels) + " channels do not fit group " +
+                                          std::to_string(p.groups) + " and a weight for " + std::to_string(wd[1]));
+  }
+  QUANTAL_TRY(attributes, read_window(c.node, xd.rank - 2, int_list(wd.begin() + 2, wd.end())));
+  QUANTAL_TRY(placed, place_window(c, attributes, xd));
+  p.w = placed;
+  if (c.has_input(2)) {
+    if (c.input(2).type() != dtype::f32 || c.input(2).elements() != p.maps)
+      return c.fail(status::data_shape, "bias does not fit the weight");
+    p.bias = c.input(2).as<float>();
+  }
+  shape yd = xd;
+  yd[1] = p.maps;
+  for (std::int32_t i = 2; i < xd.rank; ++i) yd[i] = p.w.out[index(max_spatial - xd.rank + i)];
+  QUANTAL_TRY(y, c.output(0, dtype::f32, yd));
+  p.x = x.as<float>(), p.weight = weight.as<float>(), p.y = y->mutable_as<float>();
+  return convolve(c, p);
+}
+
+result<void> infer_conv(infer_context& c) {
+  const dtype type = elem_of(c, 0);
+  const dim_list* x = dims_of(c, 0);
+  const dim_list* w = dims_of(c, 1);
+  if (x == nullptr) return set_typed(c, 0, type), result<void>{};
+  if (x->size() < 3) return rule_error(c, "X has rank " + std::to_string(x->size()) + ", at least 3 is needed");
+  if (w != nullptr && w->size() != x->size()) return rule_error(c, "X and W differ in rank");
+  dim_list y = unknown_dims(rank_of(*x));
+  y[0] = (*x)[0];
+  int_list kernel = c.node.get_ints("kernel_shape");
+  if (w != nullptr) {
+    y[1] = (*w)[0];
+    const std::int64_t groups = c.node.get_int("group", 1);
+    if (groups < 1) return rule_error(c, "group is " + std::to_string(groups));
+    if ((*x)[1].known() && (*w)[1].known() && (*w)[1].value != (*x)[1].value / groups) {
+      return rule_error(c, "X has " + std::to_string((*x)[1].value) + " channels in " + std::to_string(groups) +
+                               " groups, W takes " + std::to_string((*w)[1].value));
+    }
+    if (kernel.empty() && std::all_of(w->begin() + 2, w->end(), [](const ir::dim& d) { return d.known(); })) {
+      for (std::size_t i = 2; i < w->size(); ++i) kernel.push_back((*w)[i].value);
+    }
+  }
+  if (!kernel.empty()) {
+    QUANTAL_TRY(attributes, read_window(c.node, rank_of(*x) - 2, kernel));
+    QUANTAL_TRY(spatial, window_dims(c, attributes, *x));
+    std::copy(spatial.begin(), spatial.end(), y.begin() + 2);
+  }
+  set_typed(c, 0, type, std::move(y));
+  return {};
+}
+
+std::int32_t first_axis(const ir::node&, std::int32_t) {
+  return 0;
+}
+
+// ---- ConvTranspose ------------------------------------------------------------------------------------------------
+
+// Explicit output paddings and extents: out = (in - 1) * stride + output_padding + reach - pads. With output_shape or
+// SAME the pads follow from the extents. The window's in and out change roles: `out` is X's extent.
+struct transposed {
+  int_list extents, pads_begin;
+};
+
+result<transposed> place_transposed(const ir::node& n, const window_attributes& a, const int_list& in) {
+  using padding = window_attributes::padding;
+  const std::size_t spatial = in.size();
+  int_list extra = n.get_ints("output_padding"), wanted = n.get_ints("output_shape");
+  if (extra.empty()) extra.assign(spatial, 0);
+  if (wanted.size() > spatial) wanted.erase(wanted.begin(), wanted.end() - static_cast<std::ptrdiff_t>(spatial));
+  if (extra.size() != spatial || (!wanted.empty() && wanted.size() != spatial)) {
+    return node_error(n, status::model_type, "output_padding or output_shape has the wrong length");
+  }
+  transposed t;
+  for (std::size_t i = 0; i < spatial; ++i) {
+    const std::int64_t reach = (a.kernel[i] - 1) * a.dilations[i] + 1;
+    const std::int64_t full = (in[i] - 1) * a.strides[i] + extra[i] + reach;
+    std::int64_t begin = a.pads_begin[i], out = full - begin - a.pads_end[i];
+    const bool same = a.auto_pad == padding::same_upper || a.auto_pad == padding::same_lower;
+    if (!wanted.empty() || same) {
+      out = wanted.empty() ? in[i] * a.strides[i] : wanted[i];
+      const std::int64_t total = std::max<std::int64_t>(0, full - out);
+      begin = a.auto_pad == padding::same_upper ? total / 2 : total - total / 2;
+    }
+    if (extra[i] < 0 || out < 0 || out > (std::int64_t{1} << 40))
+      return node_error(n, status::model_type, "output extent is " + std::to_string(out));
+    t.extents.push_back(out);
+    t.pads_begin.push_back(begin);
+  }
+  return t;
+}
+
+// Adds columns[tap, positions of X] into one map of Y.
+void scatter_windows(const window& w, const float* columns, float* y) noexcept {
+  for (std::int64_t tap = 0; tap < w.taps(); ++tap) {
+    const std::int64_t kz = tap / (w.kernel[1] * w.kernel[2]), ky = tap / w.kernel[2] % w.kernel[1],
+                       kx = tap % w.kernel[2];
+    const std::int64_t offset = kx * w.dilation[2] - w.pad[2];
+    std::int64_t begin = 0, end = 0;
+    inside(w.in[2], w.out[2], w.stride[2], offset, begin, end);
+    const float* from = columns + tap * w.out_size();
+    for (std::int64_t row = 0; row < w.out[0] * w.out[1]; ++row, from += w.out[2]) {
+      const std::int64_t z = row / w.out[1] * w.stride[0] - w.pad[0] + kz * w.dilation[0];
+      const std::int64_t r = row % w.out[1] * w.stride[1] - w.pad[1] + ky * w.dilation[1];
+      if (z < 0 || z >= w.in[0] || r < 0 || r >= w.in[1]) continue;
+      float* to = y + (z * w.in[1] + r) * w.in[2] + offset;
+      for (std::int64_t i = begin; i < end; ++i) to[i * w.stride[2]] += from[i];
+    }
+  }
+}
+
+result<void> eval_conv_transpose(eval_context& c) {
+  QUANTAL_CHECK(require_inputs(c, 2));
+  const tensor_buffer& x = c.input(0);
+  const tensor_buffer& weight = c.input(1);
+  if (x.type() != dtype::f32 || weight.type() != dtype::f32) return unsupported_type(c, x.type());
+  const shape& xd = x.dims();
+  const shape& wd = weight.dims();
+  if (xd.rank < 3 || wd.rank != xd.rank)
+    return c.fail(status::data_shape, "ConvTranspose needs X and W of the same rank, at least 3");
+  if (xd.rank > 2 + max_spatial) return c.fail(status::unsupported, "more than 3 spatial dimensions");
+  const std::int64_t groups = c.node.get_int("group", 1), batch = xd[0], channels = xd[1], group_maps = wd[1];
+  if (groups < 1 || channels % groups != 0 || wd[0] != channels)
+    return c.fail(status::data_shape, "channels, group and weight do not fit");
+  const std::int64_t maps = group_maps * groups, depth = channels / groups;
+  QUANTAL_TRY(attributes, read_window(c.node, xd.rank - 2, int_list(wd.begin() + 2, wd.end())));
+  QUANTAL_TRY(placed, place_transposed(c.node, attributes, int_list(xd.begin() + 2, xd.end())));
+  window w;  // the convolution of which this is the transpose: from Y (in) to X (out)
+  shape yd = xd;
+  yd[1] = maps;
+  for (std::int32_t i = 2; i < xd.rank; ++i) {
+    const std::size_t at = index(max_spatial - xd.rank + i), from = index(i - 2);
+    w.in[at] = placed.extents[from], w.out[at] = xd[i], w.kernel[at] = wd[i];
+    w.stride[at] = attributes.strides[from], w.dilation[at] = attributes.dilations[from],
+    w.pad[at] = placed.pads_begin[from];
+    yd[i] = placed.extents[from];
+  }
+  const float* bias = nullptr;
+  if (c.has_input(2)) {
+    if (c.input(2).type() != dtype::f32 || c.input(2).elements() != maps)
+      return c.fail(status::data_shape, "bias does not fit the weight");
+    bias = c.input(2).as<float>();
+  }
+  QUANTAL_TRY(made, c.output(0, dtype::f32, yd));
+  float* y = made->mutable_as<float>();
+  if (made->elements() == 0) return {};
+  const std::int64_t positions = w.out_size(), rows = group_maps * w.taps();
+  QUANTAL_TRY(raw, c.scratch(index(rows * positions) * sizeof(float)));
+  auto* columns = static_cast<float*>(raw);
+  for (std::int64_t image = 0; image < batch * groups; ++image) {
+    const std::int64_t n = image / groups, g = image % groups;
+    std::fill_n(columns, rows * positions, 0.0f);
+    if (!parallel_gemm(c.parallel(), {rows, positions, depth, weight.as<float>() + g * depth * rows, rows, true,
+                                      x.as<float>() + (n * channels + g * depth) * positions, positions, false, columns,
+                                      positions})) {
+      return no_memory(c);
+    }
+    float* target = y + (n * maps + g * group_maps) * w.in_size();
+    c.parallel()(index(group_maps), [&](std::size_t m) {
+      float* map = target + static_cast<std::int64_t>(m) * w.in_size();
+      std::fill_n(map, w.in_size(), bias == nullptr ? 0.0f : bias[g * group_maps + static_cast<std::int64_t>(m)]);
+      scatter_windows(w, columns + static_cast<std::int64_t>(m) * w.taps() * positions, map);
+    });
+  }
+  return {};
+}
+
+result<void> infer_conv_transpose(infer_context& c) {
+  const dtype type = elem_of(c, 0);
+  const dim_list* x = dims_of(c, 0);
+  const dim_list* w = dims_of(c, 1);
+  if (x == nullptr) return set_typed(c, 0, type), result<void>{};
+  if (x->size() < 3 || (w != nullptr && w->size() != x->size()))
+    return rule_error(c, "X and W must have the same rank, at least 3");
+  dim_list y = unknown_dims(rank_of(*x));
+  y[0] = (*x)[0];
+  const std::int64_t groups = c.node.get_int("group", 1);
+  if (groups < 1) return rule_error(c, "group is " + std::to_string(groups));
+  if (w != nullptr && (*w)[1].known() && (*w)[1].value < (std::int64_t{1} << 31) && groups < (std::int64_t{1} << 31))
+    y[1] = (*w)[1].value * groups;
+  int_list kernel = c.node.get_ints("kernel_shape");
+  if (kernel.empty() && w != nullptr) {
+    for (std::size_t i = 2; i < w->size() && (*w)[i].known(); ++i) kernel.push_back((*w)[i].value);
+  }
+  if (kernel.size() == x->size() - 2) {
+    QUANTAL_TRY(attributes, read_window(c.node, rank_of(*x) - 2, kernel));
+    int_list in;
+    for (std::size_t i = 2; i < x->size(); ++i) in.push_back((*x)[i].known() ? (*x)[i].value : 1);
+    QUANTAL_TRY(placed, place_transposed(c.node, attributes, in));
+    for (std::size_t i = 2; i < x->size(); ++i) {
+      if ((*x)[i].known()) y[i] = placed.extents[i - 2];
+    }
+  }
+  set_typed(c, 0, type, std::move(y));
+  return {};
+}
+
+// Output channels lie in groups along axis 1: with groups, scales per channel have no axis to lie on.
+std::int32_t transposed_axis(const ir::node& n, std::int32_t) {
+  return n.get_int("group", 1) == 1 ? 1 : -1;
+}
+
+constexpr quant_rule conv_rule{quant_kind::weighted, 0, 1, 2, first_axis};
+constexpr quant_rule transpose_rule{quant_kind::weighted, 0, 1, 2, transposed_axis};
+const op_def table[] = {
+    {"Conv", 1, infer_conv, in_wide<eval_conv>, conv_rule},
+    {"ConvTranspose", 1, infer_conv_transpose, in_wide<eval_conv_transpose>, transpose_rule},
+};
+
+}  // namespace
+
+op_list conv_ops() {
+  return table;
+}
+
+}  // namespace quantal::ops
