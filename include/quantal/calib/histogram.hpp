@@ -22,7 +22,7 @@
 
 namespace quantal::calib {
 
-enum class grid : std::int32_t { aligned, onnxruntime, onnxruntime_absolute, torch };
+enum class grid : std::int32_t { aligned, onnxruntime, onnxruntime_absolute, torch, torch_1 };
 
 constexpr const char* name_of(grid g) noexcept {
   switch (g) {
@@ -30,6 +30,7 @@ constexpr const char* name_of(grid g) noexcept {
     case grid::onnxruntime: return "onnxruntime";
     case grid::onnxruntime_absolute: return "onnxruntime_absolute";
     case grid::torch: return "torch";
+    case grid::torch_1: return "torch_1";
   }
   return "?";
 }
@@ -43,6 +44,7 @@ struct histogram {
   std::int64_t first = 0;          // aligned: index of counts[0]
   std::vector<float> edges;        // other grids: counts.size() + 1 of them
   std::vector<std::uint64_t> counts;
+  std::uint64_t dropped = 0;  // other grids: finite values that fell outside the edges
 
   static constexpr std::int32_t finest = -200;  // below any float's need: all zeros lie in bin 0
 

@@ -18,7 +18,7 @@ namespace quantal::calib {
 // What to observe and how to clip; a field belongs to the methods named beside it. One word each, the same in every
 // interface.
 struct method_options {
-  std::int32_t bins = 0;                // histograms; 0: the method's default (2048; entropy_onnxruntime 128)
+  std::int32_t bins = 0;                // histograms; 0: 2048
   std::int32_t quantized_bins = 128;    // entropy_onnxruntime
   double percentile = 99.999;           // percentile, percentile_symmetric: in (0, 100]
   double stddev = 2.0;                  // stddev: standard deviations around the mean

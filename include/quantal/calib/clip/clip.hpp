@@ -33,7 +33,7 @@ struct quant_target {
   double steps() const noexcept {
     const int bits = static_cast<int>(bits_of(type)) - (reduce_range ? 1 : 0);
     const double levels = std::ldexp(1.0, bits < 1 ? 1 : bits);
-    return symmetric ? levels - 2 : levels - 1;
+    return symmetric && levels > 2 ? levels - 2 : levels - 1;
   }
 };
 
@@ -51,7 +51,8 @@ struct method {
 
   // The observer that gathers what this method needs.
   std::unique_ptr<observer> make_observer(const method_options& options = {}) const {
-    return calib::make_observer(observer_name, options);
+    const bool tool = part == needs::bins && options.histogram_grid != grid::aligned;
+    return calib::make_observer(tool ? "tool_histogram" : observer_name, options);
   }
 
   // The range for a whole tensor. Errors: calibration (nothing was observed; the statistics lack a part), argument (an
@@ -65,6 +66,11 @@ struct method {
                    "calibrate with at least one sample that reaches this tensor"};
     if (s.count == 0) return range{0, 0, true, 0};
     QUANTAL_CHECK(has_part(s));
+    if (bits_of(target.type) == 0 || bits_of(target.type) > 32)
+      return error{status::dtype,
+                   std::string("a range cannot be chosen for the type ") + name_of(target.type),
+                   {},
+                   "choose an integer type"};
     if (s.min == 0 && s.max == 0) return range{0, 0, true, 0};
     QUANTAL_TRY(r, function(s, options, target));
     if (!std::isfinite(r.min) || !std::isfinite(r.max) || r.min > r.max)
@@ -121,6 +127,11 @@ struct method {
 // The largest magnitude seen.
 inline double absmax(const statistics& s) noexcept {
   return std::fmax(std::fabs(s.min), std::fabs(s.max));
+}
+
+// [min, max] cut to what was seen.
+inline range within(const statistics& s, double min, double max) noexcept {
+  return {std::fmin(std::fmax(min, s.min), s.max), std::fmax(std::fmin(max, s.max), s.min), false, 0};
 }
 
 }  // namespace quantal::calib

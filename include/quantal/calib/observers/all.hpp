@@ -7,6 +7,7 @@
 #include "quantal/calib/observers/min_max.hpp"
 #include "quantal/calib/observers/moments.hpp"
 #include "quantal/calib/observers/moving_average.hpp"
+#include "quantal/calib/observers/tool_histogram.hpp"
 
 namespace quantal::calib {
 
@@ -25,6 +26,7 @@ inline constexpr observer_row observer_table[] = {
     {"moving_average", &make<moving_average_observer>},
     {"moments", &make<moments_observer>},
     {"histogram", &make<histogram_observer>},
+    {"tool_histogram", &make<tool_histogram_observer>},
 };
 
 // nullptr: no such observer.
