@@ -8,6 +8,7 @@
 // Every parameter is checked before the first code is written. Sub-byte types are packed (num/int4.hpp). Source: ONNX,
 // QuantizeLinear and DequantizeLinear. Freestanding.
 #pragma once
+#include "quantal/base/fp_env.hpp"
 #include "quantal/num/int4.hpp"
 #include "quantal/quant/params.hpp"
 #include "quantal/quant/preset.hpp"
@@ -133,6 +134,23 @@ constexpr void for_each_run(const axis_split& split, const affine_params& params
   }
 }
 
+// The loops are functions of their own so that default_fp_env holds around them.
+[[gnu::noinline]] inline void quantize_runs(const float* x, const axis_split& split, const affine_params& params,
+                                            dtype type, code_limits codes, void* codes_out,
+                                            const quantize_options& options) noexcept {
+  for_each_run(split, params, [&](size_t first, size_t count, quant_params p) noexcept {
+    for (size_t i = first; i < first + count; ++i) {
+      store_code(type, codes_out, i, quantize_value(x[i], p, codes, options));
+    }
+  });
+}
+[[gnu::noinline]] inline void dequantize_runs(const void* codes, const axis_split& split, const affine_params& params,
+                                              dtype type, float* x) noexcept {
+  for_each_run(split, params, [&](size_t first, size_t count, quant_params p) noexcept {
+    for (size_t i = first; i < first + count; ++i) x[i] = dequantize_value(load_code(type, codes, i), p);
+  });
+}
+
 }  // namespace detail
 
 // Checks parameters against an array; `bad` (optional) gets the index of the offending pair.
@@ -153,6 +171,28 @@ constexpr status check_affine(const shape& dims, dtype type, const affine_params
   return status::ok;
 }
 
+// The codes that a type and the options' clamp leave. Errors: dtype, range.
+constexpr status clamped_codes(dtype type, const quantize_options& options, code_limits& out) noexcept {
+  code_limits codes;
+  if (!code_limits_of(type, codes)) return status::dtype;
+  if (options.clamp.min > codes.min) codes.min = options.clamp.min;
+  if (options.clamp.max < codes.max) codes.max = options.clamp.max;
+  if (codes.min > codes.max) return status::range;
+  out = codes;
+  return status::ok;
+}
+
+// With nan_policy::error: the first NaN (its index in `bad`) is status::nan_value.
+constexpr status check_nan(const float* x, size_t n, const quantize_options& options, size_t* bad) noexcept {
+  if (options.nan != nan_policy::error) return status::ok;
+  for (size_t i = 0; i < n; ++i) {
+    if (!is_nan(x[i])) continue;
+    if (bad != nullptr) *bad = i;
+    return status::nan_value;
+  }
+  return status::ok;
+}
+
 // x[dims], dense and row-major -> codes. `bad` (optional) gets the index of the offending pair or, for nan_value,
 // element. Errors: as check_affine, nan_value (only with nan_policy::error), range (clamp leaves no code).
 inline status quantize(const float* x, const shape& dims, const affine_params& params, dtype type, void* codes_out,
@@ -164,24 +204,13 @@ inline status quantize(const float* x, const shape& dims, const affine_params& p
   if (total == 0) return status::ok;
   if (x == nullptr || codes_out == nullptr) return status::null_pointer;
   code_limits codes;
-  code_limits_of(type, codes);
-  if (options.clamp.min > codes.min) codes.min = options.clamp.min;
-  if (options.clamp.max < codes.max) codes.max = options.clamp.max;
-  if (codes.min > codes.max) return status::range;
-  if (options.nan == nan_policy::error) {
-    for (size_t i = 0; i < total; ++i) {
-      if (!is_nan(x[i])) continue;
-      if (bad != nullptr) *bad = i;
-      return status::nan_value;
-    }
-  }
+  if (const status s = clamped_codes(type, options, codes); s != status::ok) return s;
+  if (const status s = check_nan(x, total, options, bad); s != status::ok) return s;
   if (bits_of(type) < 8 && total % (8 / bits_of(type)) != 0) {
     static_cast<uint8_t*>(codes_out)[packed_bytes(total, bits_of(type)) - 1] = 0;  // padding bits are zero
   }
-  detail::for_each_run(split, params, [&](size_t first, size_t count, quant_params p) noexcept {
-    for (size_t i = first; i < first + count; ++i)
-      store_code(type, codes_out, i, quantize_value(x[i], p, codes, options));
-  });
+  const default_fp_env env;
+  detail::quantize_runs(x, split, params, type, codes, codes_out, options);
   return status::ok;
 }
 
@@ -193,9 +222,8 @@ inline status dequantize(const void* codes, const shape& dims, const affine_para
   if (const status s = detail::split_axis(dims, params, split); s != status::ok) return s;
   if (split.outer * split.length * split.inner == 0) return status::ok;
   if (x == nullptr || codes == nullptr) return status::null_pointer;
-  detail::for_each_run(split, params, [&](size_t first, size_t count, quant_params p) noexcept {
-    for (size_t i = first; i < first + count; ++i) x[i] = dequantize_value(load_code(type, codes, i), p);
-  });
+  const default_fp_env env;
+  detail::dequantize_runs(codes, split, params, type, x);
   return status::ok;
 }
 

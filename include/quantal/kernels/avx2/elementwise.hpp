@@ -1,0 +1,12 @@
+// The elementwise kernels of this ISA; include it where its instructions are switched on.
+#pragma once
+#include "quantal/kernels/avx2/vec.hpp"
+#include "quantal/kernels/elementwise_simd.hpp"
+
+namespace quantal::kernels::avx2 {
+inline namespace QUANTAL_KERNEL_COPY {
+
+inline constexpr elementwise_table elementwise = simd::make_elementwise<vec>("avx2");
+
+}  // namespace QUANTAL_KERNEL_COPY
+}  // namespace quantal::kernels::avx2

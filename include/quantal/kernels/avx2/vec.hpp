@@ -1,0 +1,80 @@
+// Vectors of AVX2 with FMA: eight f32 or s32. The type that elementwise_simd.hpp is instantiated with.
+#pragma once
+#include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "quantal/kernels/copy.hpp"
+
+namespace quantal::kernels::avx2 {
+inline namespace QUANTAL_KERNEL_COPY {
+
+struct vec {
+  using f32 = __m256;
+  using s32 = __m256i;
+  using mask = __m256;
+  static constexpr size_t width = 8;
+  static constexpr bool has_fma = true;
+
+  static f32 set(float x) noexcept { return _mm256_set1_ps(x); }
+  static s32 set(int32_t x) noexcept { return _mm256_set1_epi32(x); }
+  static f32 load(const float* p) noexcept { return _mm256_loadu_ps(p); }
+  static void store(float* p, f32 x) noexcept { _mm256_storeu_ps(p, x); }
+  static f32 mul(f32 a, f32 b) noexcept { return _mm256_mul_ps(a, b); }
+  static f32 div(f32 a, f32 b) noexcept { return _mm256_div_ps(a, b); }
+  static f32 fma(f32 a, f32 b, f32 c) noexcept { return _mm256_fmadd_ps(a, b, c); }
+  static f32 fnma(f32 a, f32 b, f32 c) noexcept { return _mm256_fnmadd_ps(a, b, c); }
+  static f32 min(f32 a, f32 b) noexcept { return _mm256_min_ps(a, b); }
+  static f32 max(f32 a, f32 b) noexcept { return _mm256_max_ps(a, b); }
+  static s32 min(s32 a, s32 b) noexcept { return _mm256_min_epi32(a, b); }
+  static s32 max(s32 a, s32 b) noexcept { return _mm256_max_epi32(a, b); }
+  static s32 sub(s32 a, s32 b) noexcept { return _mm256_sub_epi32(a, b); }
+  static s32 to_s32(f32 x) noexcept { return _mm256_cvtps_epi32(x); }  // round to nearest even: default_fp_env
+  static f32 to_f32(s32 x) noexcept { return _mm256_cvtepi32_ps(x); }
+  static f32 replace_nan(f32 x, f32 value) noexcept {
+    return _mm256_blendv_ps(x, value, _mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+  }
+
+  // The number of x and acc that is smaller (larger); a NaN in x leaves acc.
+  static f32 min_number(f32 x, f32 acc) noexcept { return _mm256_min_ps(x, acc); }
+  static f32 max_number(f32 x, f32 acc) noexcept { return _mm256_max_ps(x, acc); }
+  static mask no_mask() noexcept { return _mm256_setzero_ps(); }
+  static mask unordered(f32 a, f32 b) noexcept { return _mm256_cmp_ps(a, b, _CMP_UNORD_Q); }
+  static mask either(mask a, mask b) noexcept { return _mm256_or_ps(a, b); }
+  static bool any(mask m) noexcept { return _mm256_movemask_ps(m) != 0; }
+
+  static s32 load_codes(const int8_t* p) noexcept {
+    return _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+  }
+  static s32 load_codes(const uint8_t* p) noexcept {
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+  }
+
+  // Four vectors of steps -> 32 codes: narrow to s16, add the zero point, narrow to 8 bits, clamp. Both narrowings
+  // saturate and work within 128-bit lanes, hence the permutation.
+  template <class Code>
+  struct narrowing {
+    __m256i zero, low, high;
+
+    narrowing(int32_t zero_point, int32_t min, int32_t max) noexcept
+        : zero(_mm256_set1_epi16(static_cast<int16_t>(zero_point))),
+          low(_mm256_set1_epi8(static_cast<char>(min))),
+          high(_mm256_set1_epi8(static_cast<char>(max))) {}
+
+    void store(Code* q, __m256i a, __m256i b, __m256i c, __m256i d) const noexcept {
+      const __m256i ab = _mm256_adds_epi16(_mm256_packs_epi32(a, b), zero);
+      const __m256i cd = _mm256_adds_epi16(_mm256_packs_epi32(c, d), zero);
+      __m256i codes;
+      if constexpr (Code(-1) < Code(0)) {
+        codes = _mm256_min_epi8(_mm256_max_epi8(_mm256_packs_epi16(ab, cd), low), high);
+      } else {
+        codes = _mm256_min_epu8(_mm256_max_epu8(_mm256_packus_epi16(ab, cd), low), high);
+      }
+      codes = _mm256_permutevar8x32_epi32(codes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(q), codes);
+    }
+  };
+};
+
+}  // namespace QUANTAL_KERNEL_COPY
+}  // namespace quantal::kernels::avx2

@@ -1,0 +1,80 @@
+// Vectors of AVX-512 (F, BW, DQ, VL): sixteen f32 or s32.
+#pragma once
+#include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "quantal/kernels/copy.hpp"
+
+namespace quantal::kernels::avx512vnni {
+inline namespace QUANTAL_KERNEL_COPY {
+
+struct vec {
+  using f32 = __m512;
+  using s32 = __m512i;
+  using mask = __mmask16;
+  static constexpr size_t width = 16;
+  static constexpr bool has_fma = true;
+
+  static f32 set(float x) noexcept { return _mm512_set1_ps(x); }
+  static s32 set(int32_t x) noexcept { return _mm512_set1_epi32(x); }
+  static f32 load(const float* p) noexcept { return _mm512_loadu_ps(p); }
+  static void store(float* p, f32 x) noexcept { _mm512_storeu_ps(p, x); }
+  static f32 mul(f32 a, f32 b) noexcept { return _mm512_mul_ps(a, b); }
+  static f32 div(f32 a, f32 b) noexcept { return _mm512_div_ps(a, b); }
+  static f32 fma(f32 a, f32 b, f32 c) noexcept { return _mm512_fmadd_ps(a, b, c); }
+  static f32 fnma(f32 a, f32 b, f32 c) noexcept { return _mm512_fnmadd_ps(a, b, c); }
+  static f32 min(f32 a, f32 b) noexcept { return _mm512_min_ps(a, b); }
+  static f32 max(f32 a, f32 b) noexcept { return _mm512_max_ps(a, b); }
+  static s32 min(s32 a, s32 b) noexcept { return _mm512_min_epi32(a, b); }
+  static s32 max(s32 a, s32 b) noexcept { return _mm512_max_epi32(a, b); }
+  static s32 sub(s32 a, s32 b) noexcept { return _mm512_sub_epi32(a, b); }
+  static s32 to_s32(f32 x) noexcept { return _mm512_cvtps_epi32(x); }  // round to nearest even: default_fp_env
+  static f32 to_f32(s32 x) noexcept { return _mm512_cvtepi32_ps(x); }
+  static f32 replace_nan(f32 x, f32 value) noexcept {
+    return _mm512_mask_mov_ps(x, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), value);
+  }
+
+  // The number of x and acc that is smaller (larger); a NaN in x leaves acc.
+  static f32 min_number(f32 x, f32 acc) noexcept { return _mm512_min_ps(x, acc); }
+  static f32 max_number(f32 x, f32 acc) noexcept { return _mm512_max_ps(x, acc); }
+  static mask no_mask() noexcept { return 0; }
+  static mask unordered(f32 a, f32 b) noexcept { return _mm512_cmp_ps_mask(a, b, _CMP_UNORD_Q); }
+  static mask either(mask a, mask b) noexcept { return static_cast<mask>(a | b); }
+  static bool any(mask m) noexcept { return m != 0; }
+
+  static s32 load_codes(const int8_t* p) noexcept {
+    return _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+  static s32 load_codes(const uint8_t* p) noexcept {
+    return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+
+  // Four vectors of steps -> 64 codes: narrow to s16, add the zero point, narrow to 8 bits, clamp. Both narrowings
+  // saturate and work within 128-bit lanes, hence the permutation.
+  template <class Code>
+  struct narrowing {
+    __m512i zero, low, high;
+
+    narrowing(int32_t zero_point, int32_t min, int32_t max) noexcept
+        : zero(_mm512_set1_epi16(static_cast<int16_t>(zero_point))),
+          low(_mm512_set1_epi8(static_cast<char>(min))),
+          high(_mm512_set1_epi8(static_cast<char>(max))) {}
+
+    void store(Code* q, __m512i a, __m512i b, __m512i c, __m512i d) const noexcept {
+      const __m512i ab = _mm512_adds_epi16(_mm512_packs_epi32(a, b), zero);
+      const __m512i cd = _mm512_adds_epi16(_mm512_packs_epi32(c, d), zero);
+      __m512i codes;
+      if constexpr (Code(-1) < Code(0)) {
+        codes = _mm512_min_epi8(_mm512_max_epi8(_mm512_packs_epi16(ab, cd), low), high);
+      } else {
+        codes = _mm512_min_epu8(_mm512_max_epu8(_mm512_packus_epi16(ab, cd), low), high);
+      }
+      const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+      _mm512_storeu_si512(q, _mm512_permutexvar_epi32(order, codes));
+    }
+  };
+};
+
+}  // namespace QUANTAL_KERNEL_COPY
+}  // namespace quantal::kernels::avx512vnni

@@ -1,0 +1,12 @@
+// The elementwise kernels of this ISA; include it where its instructions are switched on.
+#pragma once
+#include "quantal/kernels/elementwise_simd.hpp"
+#include "quantal/kernels/neon/vec.hpp"
+
+namespace quantal::kernels::neon {
+inline namespace QUANTAL_KERNEL_COPY {
+
+inline constexpr elementwise_table elementwise = simd::make_elementwise<vec>("neon");
+
+}  // namespace QUANTAL_KERNEL_COPY
+}  // namespace quantal::kernels::neon

@@ -1,0 +1,80 @@
+// Vectors of AArch64 Advanced SIMD: four f32 or s32.
+#pragma once
+#include <arm_neon.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "quantal/kernels/copy.hpp"
+
+namespace quantal::kernels::neon {
+inline namespace QUANTAL_KERNEL_COPY {
+
+struct vec {
+  using f32 = float32x4_t;
+  using s32 = int32x4_t;
+  using mask = uint32x4_t;
+  static constexpr size_t width = 4;
+  static constexpr bool has_fma = true;
+
+  static f32 set(float x) noexcept { return vdupq_n_f32(x); }
+  static s32 set(int32_t x) noexcept { return vdupq_n_s32(x); }
+  static f32 load(const float* p) noexcept { return vld1q_f32(p); }
+  static void store(float* p, f32 x) noexcept { vst1q_f32(p, x); }
+  static f32 mul(f32 a, f32 b) noexcept { return vmulq_f32(a, b); }
+  static f32 div(f32 a, f32 b) noexcept { return vdivq_f32(a, b); }
+  static f32 fma(f32 a, f32 b, f32 c) noexcept { return vfmaq_f32(c, a, b); }
+  static f32 fnma(f32 a, f32 b, f32 c) noexcept { return vfmsq_f32(c, a, b); }
+  static f32 min(f32 a, f32 b) noexcept { return vminq_f32(a, b); }
+  static f32 max(f32 a, f32 b) noexcept { return vmaxq_f32(a, b); }
+  static s32 min(s32 a, s32 b) noexcept { return vminq_s32(a, b); }
+  static s32 max(s32 a, s32 b) noexcept { return vmaxq_s32(a, b); }
+  static s32 sub(s32 a, s32 b) noexcept { return vsubq_s32(a, b); }
+  static s32 to_s32(f32 x) noexcept { return vcvtnq_s32_f32(x); }  // round to nearest even, whatever FPCR says
+  static f32 to_f32(s32 x) noexcept { return vcvtq_f32_s32(x); }
+  static f32 replace_nan(f32 x, f32 value) noexcept { return vbslq_f32(vceqq_f32(x, x), x, value); }
+
+  // The number of x and acc that is smaller (larger); a NaN in x leaves acc: every comparison with it is false.
+  static f32 min_number(f32 x, f32 acc) noexcept { return vbslq_f32(vcltq_f32(x, acc), x, acc); }
+  static f32 max_number(f32 x, f32 acc) noexcept { return vbslq_f32(vcgtq_f32(x, acc), x, acc); }
+  static mask no_mask() noexcept { return vdupq_n_u32(0); }
+  static mask unordered(f32 a, f32 b) noexcept { return vmvnq_u32(vandq_u32(vceqq_f32(a, a), vceqq_f32(b, b))); }
+  static mask either(mask a, mask b) noexcept { return vorrq_u32(a, b); }
+  static bool any(mask m) noexcept { return vmaxvq_u32(m) != 0; }
+
+  static s32 load_codes(const int8_t* p) noexcept {
+    const int8_t four[8] = {p[0], p[1], p[2], p[3], 0, 0, 0, 0};
+    return vmovl_s16(vget_low_s16(vmovl_s8(vld1_s8(four))));
+  }
+  static s32 load_codes(const uint8_t* p) noexcept {
+    const uint8_t four[8] = {p[0], p[1], p[2], p[3], 0, 0, 0, 0};
+    return vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(vmovl_u8(vld1_u8(four)))));
+  }
+
+  // Four vectors of steps -> 16 codes: narrow to s16, add the zero point, narrow to 8 bits, clamp; all saturating.
+  template <class Code>
+  struct narrowing {
+    int16x8_t zero;
+    int32_t low, high;
+
+    narrowing(int32_t zero_point, int32_t min, int32_t max) noexcept
+        : zero(vdupq_n_s16(static_cast<int16_t>(zero_point))), low(min), high(max) {}
+
+    void store(Code* q, s32 a, s32 b, s32 c, s32 d) const noexcept {
+      const int16x8_t ab = vqaddq_s16(vcombine_s16(vqmovn_s32(a), vqmovn_s32(b)), zero);
+      const int16x8_t cd = vqaddq_s16(vcombine_s16(vqmovn_s32(c), vqmovn_s32(d)), zero);
+      if constexpr (Code(-1) < Code(0)) {
+        const int8x16_t codes = vcombine_s8(vqmovn_s16(ab), vqmovn_s16(cd));
+        vst1q_s8(
+            q, vminq_s8(vmaxq_s8(codes, vdupq_n_s8(static_cast<int8_t>(low))), vdupq_n_s8(static_cast<int8_t>(high))));
+      } else {
+        const uint8x16_t codes = vcombine_u8(vqmovun_s16(ab), vqmovun_s16(cd));
+        vst1q_u8(q, vminq_u8(vmaxq_u8(codes, vdupq_n_u8(static_cast<uint8_t>(low))),
+                             vdupq_n_u8(static_cast<uint8_t>(high))));
+      }
+    }
+  };
+};
+
+}  // namespace QUANTAL_KERNEL_COPY
+}  // namespace quantal::kernels::neon

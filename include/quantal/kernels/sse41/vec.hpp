@@ -1,0 +1,76 @@
+// Vectors of SSE4.1: four f32 or s32. No fused multiply-add, so quotients are divided.
+#pragma once
+#include <smmintrin.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "quantal/kernels/copy.hpp"
+
+namespace quantal::kernels::sse41 {
+inline namespace QUANTAL_KERNEL_COPY {
+
+struct vec {
+  using f32 = __m128;
+  using s32 = __m128i;
+  using mask = __m128;
+  static constexpr size_t width = 4;
+  static constexpr bool has_fma = false;
+
+  static f32 set(float x) noexcept { return _mm_set1_ps(x); }
+  static s32 set(int32_t x) noexcept { return _mm_set1_epi32(x); }
+  static f32 load(const float* p) noexcept { return _mm_loadu_ps(p); }
+  static void store(float* p, f32 x) noexcept { _mm_storeu_ps(p, x); }
+  static f32 mul(f32 a, f32 b) noexcept { return _mm_mul_ps(a, b); }
+  static f32 div(f32 a, f32 b) noexcept { return _mm_div_ps(a, b); }
+  static f32 min(f32 a, f32 b) noexcept { return _mm_min_ps(a, b); }
+  static f32 max(f32 a, f32 b) noexcept { return _mm_max_ps(a, b); }
+  static s32 min(s32 a, s32 b) noexcept { return _mm_min_epi32(a, b); }
+  static s32 max(s32 a, s32 b) noexcept { return _mm_max_epi32(a, b); }
+  static s32 sub(s32 a, s32 b) noexcept { return _mm_sub_epi32(a, b); }
+  static s32 to_s32(f32 x) noexcept { return _mm_cvtps_epi32(x); }  // round to nearest even: default_fp_env
+  static f32 to_f32(s32 x) noexcept { return _mm_cvtepi32_ps(x); }
+  static f32 replace_nan(f32 x, f32 value) noexcept { return _mm_blendv_ps(x, value, _mm_cmpunord_ps(x, x)); }
+
+  // The number of x and acc that is smaller (larger); a NaN in x leaves acc.
+  static f32 min_number(f32 x, f32 acc) noexcept { return _mm_min_ps(x, acc); }
+  static f32 max_number(f32 x, f32 acc) noexcept { return _mm_max_ps(x, acc); }
+  static mask no_mask() noexcept { return _mm_setzero_ps(); }
+  static mask unordered(f32 a, f32 b) noexcept { return _mm_cmpunord_ps(a, b); }
+  static mask either(mask a, mask b) noexcept { return _mm_or_ps(a, b); }
+  static bool any(mask m) noexcept { return _mm_movemask_ps(m) != 0; }
+
+  static __m128i load4(const void* p) noexcept {
+    int32_t bytes;
+    memcpy(&bytes, p, 4);
+    return _mm_cvtsi32_si128(bytes);
+  }
+  static s32 load_codes(const int8_t* p) noexcept { return _mm_cvtepi8_epi32(load4(p)); }
+  static s32 load_codes(const uint8_t* p) noexcept { return _mm_cvtepu8_epi32(load4(p)); }
+
+  // Four vectors of steps -> 16 codes: narrow to s16, add the zero point, narrow to 8 bits, clamp.
+  template <class Code>
+  struct narrowing {
+    __m128i zero, low, high;
+
+    narrowing(int32_t zero_point, int32_t min, int32_t max) noexcept
+        : zero(_mm_set1_epi16(static_cast<int16_t>(zero_point))),
+          low(_mm_set1_epi8(static_cast<char>(min))),
+          high(_mm_set1_epi8(static_cast<char>(max))) {}
+
+    void store(Code* q, __m128i a, __m128i b, __m128i c, __m128i d) const noexcept {
+      const __m128i ab = _mm_adds_epi16(_mm_packs_epi32(a, b), zero);
+      const __m128i cd = _mm_adds_epi16(_mm_packs_epi32(c, d), zero);
+      __m128i codes;
+      if constexpr (Code(-1) < Code(0)) {
+        codes = _mm_min_epi8(_mm_max_epi8(_mm_packs_epi16(ab, cd), low), high);
+      } else {
+        codes = _mm_min_epu8(_mm_max_epu8(_mm_packus_epi16(ab, cd), low), high);
+      }
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(q), codes);
+    }
+  };
+};
+
+}  // namespace QUANTAL_KERNEL_COPY
+}  // namespace quantal::kernels::sse41

@@ -1,0 +1,11 @@
+// The kernels of one ISA, compiled with its instructions on. Nothing but kernels here: no standard containers, no
+// inline function of a header that the rest of the library uses too.
+#define QUANTAL_KERNEL_COPY library
+#include "quantal/kernels/neon/elementwise.hpp"
+
+namespace quantal::kernels {
+
+extern const elementwise_table neon_elementwise;
+const elementwise_table neon_elementwise = neon::elementwise;
+
+}  // namespace quantal::kernels
