@@ -9,7 +9,18 @@ namespace quantal::ops {
 namespace {
 
 constexpr op_list (*light_files[])() = {
-    arithmetic_ops, compare_ops, unary_ops, cast_ops, reduce_ops, scan_ops, reshape_ops,
+    arithmetic_ops,
+    compare_ops,
+    unary_ops,
+    cast_ops,
+    reduce_ops,
+    scan_ops,
+    reshape_ops,
+    constant_ops,
+    move_ops,
+    pad_ops,
+    gather_ops,
+    control_ops,
 };
 
 // Multiply-accumulate, pooling, normalisation, recurrence, quantized forms: one name per line.

@@ -16,8 +16,10 @@ namespace {
 
 result<tensor_buffer> constant_of(const ir::node& n) {
   if (const tensor_buffer* t = n.get_tensor("value")) return *t;
-  if (n.find("value_int") != nullptr) return tensor_buffer::of(shape(), std::vector<std::int64_t>{n.get_int("value_int", 0)});
-  if (n.find("value_float") != nullptr) return tensor_buffer::of(shape(), std::vector<float>{n.get_float("value_float", 0)});
+  if (n.find("value_int") != nullptr)
+    return tensor_buffer::of(shape(), std::vector<std::int64_t>{n.get_int("value_int", 0)});
+  if (n.find("value_float") != nullptr)
+    return tensor_buffer::of(shape(), std::vector<float>{n.get_float("value_float", 0)});
   if (n.find("value_ints") != nullptr) {
     const int_list v = n.get_ints("value_ints");
     return tensor_buffer::of(shape(static_cast<std::int64_t>(v.size())), v);
@@ -26,7 +28,8 @@ result<tensor_buffer> constant_of(const ir::node& n) {
     const std::vector<float> v = n.get_floats("value_floats");
     return tensor_buffer::of(shape(static_cast<std::int64_t>(v.size())), v);
   }
-  if (n.find("value_string") != nullptr) return tensor_buffer::make_strings(shape(), {n.get_string("value_string", "")});
+  if (n.find("value_string") != nullptr)
+    return tensor_buffer::make_strings(shape(), {n.get_string("value_string", "")});
   if (const ir::attribute* a = n.find("value_strings")) {
     if (const auto* v = std::get_if<std::vector<std::string>>(&a->value)) {
       return tensor_buffer::make_strings(shape(static_cast<std::int64_t>(v->size())), *v);
@@ -66,7 +69,8 @@ result<void> eval_constant_of_shape(eval_context& c) {
     return c.fail(status::unsupported, "attribute 'value' must hold one element of 8 bits or more");
   }
   QUANTAL_TRY(out, c.output(0, value != nullptr ? value->type() : dtype::f32, dims));
-  fill_elements(bits_of(out->type()) / 8, value != nullptr ? value->data() : &zero, out->elements(), out->mutable_data());
+  fill_elements(bits_of(out->type()) / 8, value != nullptr ? value->data() : &zero, out->elements(),
+                out->mutable_data());
   return {};
 }
 
@@ -92,8 +96,10 @@ result<void> infer_constant_of_shape(infer_context& c) {
   const tensor_buffer* value = c.node.get_tensor("value");
   const dtype t = value != nullptr ? value->type() : dtype::f32;
   QUANTAL_TRY(dims, dims_from(c, 0));
-  if (!dims) set_typed(c, 0, t);
-  else set_typed(c, 0, t, *dims);
+  if (!dims)
+    set_typed(c, 0, t);
+  else
+    set_typed(c, 0, t, *dims);
   return {};
 }
 
@@ -105,14 +111,16 @@ result<void> range(eval_context& c) {
   const T limit = *c.input(1).as<T>();
   const T delta = *c.input(2).as<T>();
   if (delta == 0) return c.fail(status::data_format, "step is 0");
-  const double steps = std::ceil((static_cast<double>(limit) - static_cast<double>(start)) / static_cast<double>(delta));
+  const double steps =
+      std::ceil((static_cast<double>(limit) - static_cast<double>(start)) / static_cast<double>(delta));
   if (!(steps < 9e18)) return c.fail(status::limit, "range has too many elements");
   const auto n = static_cast<std::int64_t>(std::max(steps, 0.0));
   QUANTAL_TRY(out, c.output(0, c.input(0).type(), shape(n)));
   T* p = out->template mutable_as<T>();
   for (std::int64_t i = 0; i < n; ++i) {
     if constexpr (std::is_integral_v<T>) {
-      p[i] = static_cast<T>(static_cast<std::uint64_t>(start) + static_cast<std::uint64_t>(i) * static_cast<std::uint64_t>(delta));
+      p[i] = static_cast<T>(static_cast<std::uint64_t>(start) +
+                            static_cast<std::uint64_t>(i) * static_cast<std::uint64_t>(delta));
     } else {
       p[i] = start + static_cast<T>(i) * delta;
     }
@@ -144,7 +152,8 @@ result<void> infer_range(infer_context& c) {
   dim_list out(1);
   if (start && limit && delta && start->size() == 1 && limit->size() == 1 && delta->size() == 1) {
     if ((*delta)[0] == 0) return rule_error(c, "step is 0");
-    const double n = std::ceil((static_cast<double>((*limit)[0]) - static_cast<double>((*start)[0])) / static_cast<double>((*delta)[0]));
+    const double n = std::ceil((static_cast<double>((*limit)[0]) - static_cast<double>((*start)[0])) /
+                               static_cast<double>((*delta)[0]));
     if (n < 9e18) out[0] = ir::dim(static_cast<std::int64_t>(std::max(n, 0.0)));
   } else if (start && delta && start->size() == 1 && (*start)[0] == 0 && delta->size() == 1 && (*delta)[0] == 1 &&
              c.shape_value(1) != nullptr && c.shape_value(1)->size() == 1) {
@@ -191,7 +200,8 @@ result<void> eval_one_hot(eval_context& c) {
   QUANTAL_TRY(indices, convert_tensor(c.input(0), dtype::s64));
   QUANTAL_TRY(depth_tensor, convert_tensor(c.input(1), dtype::s64));
   const tensor_buffer& values = c.input(2);
-  if (depth_tensor.elements() != 1 || values.elements() != 2) return c.fail(status::data_shape, "depth must be one number, values two");
+  if (depth_tensor.elements() != 1 || values.elements() != 2)
+    return c.fail(status::data_shape, "depth must be one number, values two");
   const std::int64_t depth = *depth_tensor.as<std::int64_t>();
   const std::size_t size = bits_of(values.type()) / 8;
   if (size == 0) return unsupported_type(c, values.type());
@@ -231,9 +241,15 @@ result<void> infer_one_hot(infer_context& c) {
 
 // ---- windows: a0 - a1 cos(2 pi i / n) + a2 cos(4 pi i / n) ----
 
-struct hann { static constexpr double a[3] = {0.5, 0.5, 0}; };
-struct hamming { static constexpr double a[3] = {25.0 / 46.0, 21.0 / 46.0, 0}; };
-struct blackman { static constexpr double a[3] = {0.42, 0.5, 0.08}; };
+struct hann {
+  static constexpr double a[3] = {0.5, 0.5, 0};
+};
+struct hamming {
+  static constexpr double a[3] = {25.0 / 46.0, 21.0 / 46.0, 0};
+};
+struct blackman {
+  static constexpr double a[3] = {0.42, 0.5, 0.08};
+};
 
 template <class W>
 result<void> eval_window(eval_context& c) {
@@ -271,6 +287,8 @@ constexpr op_def table[] = {
 
 }  // namespace
 
-op_list constant_ops() { return table; }
+op_list constant_ops() {
+  return table;
+}
 
 }  // namespace quantal::ops

@@ -24,7 +24,8 @@ result<const ir::graph*> graph_of(const ir::node& n, std::string_view name) {
 }
 
 result<bool> flag_of(const eval_context& c, const tensor_buffer& t) {
-  if (t.type() != dtype::boolean || t.elements() != 1) return c.fail(status::data_shape, "a condition must be one boolean");
+  if (t.type() != dtype::boolean || t.elements() != 1)
+    return c.fail(status::data_shape, "a condition must be one boolean");
   return *t.as<std::uint8_t>() != 0;
 }
 
@@ -47,7 +48,8 @@ result<void> eval_if(eval_context& c) {
   QUANTAL_TRY(yes, flag_of(c, c.input(0)));
   QUANTAL_TRY(branch, graph_of(c.node, yes ? "then_branch" : "else_branch"));
   QUANTAL_TRY(values, c.run_subgraph(*branch, {}));
-  if (values.size() < c.node.outputs.size()) return c.fail(status::model_graph, "a branch has fewer outputs than the node");
+  if (values.size() < c.node.outputs.size())
+    return c.fail(status::model_graph, "a branch has fewer outputs than the node");
   for (std::size_t i = 0; i < c.node.outputs.size(); ++i) QUANTAL_CHECK(c.forward(i, std::move(values[i])));
   return {};
 }
@@ -66,7 +68,8 @@ result<void> infer_if(infer_context& c) {
   if (!known || !yes) {
     QUANTAL_TRY(found, c.infer_subgraph(*else_branch, {}));
     if (known) types = std::move(found);
-    for (std::size_t i = 0; !known && i < std::min(types.size(), found.size()); ++i) types[i] = common(types[i], found[i]);
+    for (std::size_t i = 0; !known && i < std::min(types.size(), found.size()); ++i)
+      types[i] = common(types[i], found[i]);
   }
   for (std::size_t i = 0; i < types.size(); ++i) c.set_output(i, std::move(types[i]));
   return {};
@@ -83,7 +86,8 @@ shape stated_shape(const ir::value_info& v) {
   return s;
 }
 
-result<void> stack(eval_context& c, std::size_t output, const tensors& slices, std::int64_t axis, bool reverse, const ir::value_info& stated) {
+result<void> stack(eval_context& c, std::size_t output, const tensors& slices, std::int64_t axis, bool reverse,
+                   const ir::value_info& stated) {
   const auto n = static_cast<std::int64_t>(slices.size());
   const shape each = n > 0 ? slices[0].dims() : stated_shape(stated);
   const dtype type = n > 0 ? slices[0].type() : stated.type.elem;
@@ -96,10 +100,12 @@ result<void> stack(eval_context& c, std::size_t output, const tensors& slices, s
   const std::size_t size = bits_of(type) / 8;
   const stride_list all = dense_strides(dims);
   stride_list strides{};
-  for (std::int32_t i = 0; i < each.rank; ++i) strides[static_cast<std::size_t>(i)] = all[static_cast<std::size_t>(i < at ? i : i + 1)];
+  for (std::int32_t i = 0; i < each.rank; ++i)
+    strides[static_cast<std::size_t>(i)] = all[static_cast<std::size_t>(i < at ? i : i + 1)];
   for (std::int64_t k = 0; k < n; ++k) {
     const tensor_buffer& slice = slices[static_cast<std::size_t>(reverse ? n - 1 - k : k)];
-    if (!(slice.dims() == each) || slice.type() != type) return c.fail(status::data_shape, "slices of different shapes cannot be stacked");
+    if (!(slice.dims() == each) || slice.type() != type)
+      return c.fail(status::data_shape, "slices of different shapes cannot be stacked");
     const auto offset = static_cast<std::size_t>(k * all[static_cast<std::size_t>(at)]);
     scatter_strided(c.parallel(), size, each, strides, slice.data(), out->mutable_as<std::byte>() + offset * size);
   }
@@ -153,8 +159,10 @@ result<void> eval_loop(eval_context& c) {
 
 ir::value_type with_leading(const ir::value_type& t, ir::dim n, std::size_t axis = 0) {
   ir::value_type out = t;
-  if (out.has_rank() && axis <= out.dims->size()) out.dims->insert(out.dims->begin() + static_cast<std::ptrdiff_t>(axis), std::move(n));
-  else out.dims.reset();
+  if (out.has_rank() && axis <= out.dims->size())
+    out.dims->insert(out.dims->begin() + static_cast<std::ptrdiff_t>(axis), std::move(n));
+  else
+    out.dims.reset();
   return out;
 }
 
@@ -190,10 +198,12 @@ result<scan_plan> plan_of(const ir::node& n, std::int64_t opset) {
   p.body = body;
   const std::size_t inputs = n.inputs.size() - (opset < 9 && !n.inputs.empty() ? 1 : 0);
   const std::int64_t scans = n.get_int("num_scan_inputs", 0);
-  if (scans < 1 || static_cast<std::size_t>(scans) > inputs) return node_error(n, status::model_type, "attribute 'num_scan_inputs' is out of range");
+  if (scans < 1 || static_cast<std::size_t>(scans) > inputs)
+    return node_error(n, status::model_type, "attribute 'num_scan_inputs' is out of range");
   p.scans = static_cast<std::size_t>(scans);
   p.states = inputs - p.scans;
-  if (body->inputs.size() != inputs || body->outputs.size() < p.states) return node_error(n, status::model_graph, "the body does not fit the node");
+  if (body->inputs.size() != inputs || body->outputs.size() < p.states)
+    return node_error(n, status::model_graph, "the body does not fit the node");
   p.outputs = body->outputs.size() - p.states;
   p.in_axes = n.get_ints("scan_input_axes");
   p.in_directions = n.get_ints(opset < 9 ? "directions" : "scan_input_directions");
@@ -219,17 +229,21 @@ result<tensor_buffer> slice_of(eval_context& c, const tensor_buffer& x, std::int
   if (bits_of(x.type()) < 8) return unsupported_type(c, x.type());
   const std::size_t size = bits_of(x.type()) / 8;
   QUANTAL_TRY(out, tensor_buffer::make(x.type(), dims));
-  gather_strided(c.parallel(), size, dims, strides, x.as<std::byte>() + static_cast<std::size_t>(k * all[static_cast<std::size_t>(axis)]) * size, out.mutable_data());
+  gather_strided(c.parallel(), size, dims, strides,
+                 x.as<std::byte>() + static_cast<std::size_t>(k * all[static_cast<std::size_t>(axis)]) * size,
+                 out.mutable_data());
   return std::move(out);
 }
 
 // Runs over `x`; final states and slices of the outputs.
-result<void> run_scan(eval_context& c, const scan_plan& p, tensors& state, const tensors& x, std::vector<tensors>& slices) {
+result<void> run_scan(eval_context& c, const scan_plan& p, tensors& state, const tensors& x,
+                      std::vector<tensors>& slices) {
   std::vector<std::int32_t> axes;
   for (std::size_t i = 0; i < p.scans; ++i) {
     QUANTAL_TRY(axis, axis_of(c, p.in_axes[i], x[i].dims().rank));
     axes.push_back(axis);
-    if (x[i].dims()[axis] != x[0].dims()[axes[0]]) return c.fail(status::data_shape, "scan inputs of different lengths");
+    if (x[i].dims()[axis] != x[0].dims()[axes[0]])
+      return c.fail(status::data_shape, "scan inputs of different lengths");
   }
   const std::int64_t n = x[0].dims()[axes[0]];
   for (std::int64_t k = 0; k < n; ++k) {
@@ -260,7 +274,8 @@ result<void> eval_scan(eval_context& c) {
   }
   for (std::size_t i = 0; i < p.outputs; ++i) {
     if (c.node.has_output(p.states + i)) {
-      QUANTAL_CHECK(stack(c, p.states + i, slices[i], p.out_axes[i], p.out_directions[i] != 0, p.body->outputs[p.states + i]));
+      QUANTAL_CHECK(
+          stack(c, p.states + i, slices[i], p.out_axes[i], p.out_directions[i] != 0, p.body->outputs[p.states + i]));
     }
   }
   return {};
@@ -268,11 +283,14 @@ result<void> eval_scan(eval_context& c) {
 
 // Scan-8: the first axis is the batch, the second the scan; optional lengths come first.
 result<void> eval_scan_batched(eval_context& c) {
-  if (c.has_input(0)) return c.fail(status::unsupported, "Scan-8 with sequence lengths is not supported", "convert the model to opset 9 or later");
+  if (c.has_input(0))
+    return c.fail(status::unsupported, "Scan-8 with sequence lengths is not supported",
+                  "convert the model to opset 9 or later");
   QUANTAL_TRY(p, plan_of(c.node, c.opset));
   const std::size_t inputs = p.states + p.scans;
   for (std::size_t i = 1; i <= inputs; ++i) {
-    if (!c.has_input(i) || c.input(i).dims().rank < 1 || c.input(i).dims()[0] != c.input(1).dims()[0]) return c.fail(status::data_shape, "inputs of different batch sizes");
+    if (!c.has_input(i) || c.input(i).dims().rank < 1 || c.input(i).dims()[0] != c.input(1).dims()[0])
+      return c.fail(status::data_shape, "inputs of different batch sizes");
   }
   std::vector<tensors> results(p.states + p.outputs);
   for (std::int64_t b = 0; b < c.input(1).dims()[0]; ++b) {
@@ -292,8 +310,10 @@ result<void> eval_scan_batched(eval_context& c) {
       for (std::int64_t d : slices[i][0].dims()) dims.push_back(d);
       QUANTAL_TRY(whole, tensor_buffer::make(slices[i][0].type(), dims));
       for (std::size_t k = 0; k < slices[i].size(); ++k) {
-        if (slices[i][k].bytes() != slices[i][0].bytes()) return c.fail(status::data_shape, "slices of different shapes cannot be stacked");
-        std::memcpy(whole.mutable_as<std::byte>() + k * slices[i][0].bytes(), slices[i][k].data(), slices[i][k].bytes());
+        if (slices[i][k].bytes() != slices[i][0].bytes())
+          return c.fail(status::data_shape, "slices of different shapes cannot be stacked");
+        std::memcpy(whole.mutable_as<std::byte>() + k * slices[i][0].bytes(), slices[i][k].data(),
+                    slices[i][k].bytes());
       }
       results[p.states + i].push_back(std::move(whole));
     }
@@ -342,6 +362,8 @@ constexpr op_def table[] = {
 
 }  // namespace
 
-op_list control_ops() { return table; }
+op_list control_ops() {
+  return table;
+}
 
 }  // namespace quantal::ops

@@ -19,7 +19,8 @@ result<std::size_t> size_of(const eval_context& c, const tensor_buffer& t) {
 }
 
 error bad_index(const eval_context& c, std::int64_t index, std::int64_t n) {
-  return c.fail(status::data_format, "index " + std::to_string(index) + " is outside [-" + std::to_string(n) + ", " + std::to_string(n) + ")");
+  return c.fail(status::data_format, "index " + std::to_string(index) + " is outside [-" + std::to_string(n) + ", " +
+                                         std::to_string(n) + ")");
 }
 
 // Into [0, n) in place.
@@ -54,12 +55,14 @@ result<void> eval_gather(eval_context& c) {
   auto* to = out->mutable_as<std::byte>();
   const auto* from = x.as<std::byte>();
   if (out->bytes() == 0) return {};
-  parallel_ranges(c.parallel(), s.elements(0, axis) * m, 1 + static_cast<std::int64_t>(65536 / piece), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      const std::int64_t source = i / m * n + indices[static_cast<std::size_t>(i % m)];
-      std::memcpy(to + static_cast<std::size_t>(i) * piece, from + static_cast<std::size_t>(source) * piece, piece);
-    }
-  });
+  parallel_ranges(c.parallel(), s.elements(0, axis) * m, 1 + static_cast<std::int64_t>(65536 / piece),
+                  [&](std::int64_t begin, std::int64_t end) {
+                    for (std::int64_t i = begin; i < end; ++i) {
+                      const std::int64_t source = i / m * n + indices[static_cast<std::size_t>(i % m)];
+                      std::memcpy(to + static_cast<std::size_t>(i) * piece,
+                                  from + static_cast<std::size_t>(source) * piece, piece);
+                    }
+                  });
   return {};
 }
 
@@ -76,7 +79,8 @@ result<void> infer_gather(infer_context& c) {
   const ir::dim& n = (*d)[static_cast<std::size_t>(axis)];
   if (indices && n.known()) {
     for (std::int64_t k : *indices) {
-      if (k < -n.value || k >= n.value) return rule_error(c, "index " + std::to_string(k) + " is outside an axis of " + std::to_string(n.value));
+      if (k < -n.value || k >= n.value)
+        return rule_error(c, "index " + std::to_string(k) + " is outside an axis of " + std::to_string(n.value));
     }
   }
   if (i == nullptr) {
@@ -130,8 +134,10 @@ result<void> eval_gather_elements(eval_context& c) {
   QUANTAL_TRY(out, c.output(0, x.type(), at));
   parallel_ranges(c.parallel(), at.elements(), 8192, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
-      const std::int64_t from = offset_beside(at, strides, axis, i) + indices[static_cast<std::size_t>(i)] * strides[static_cast<std::size_t>(axis)];
-      std::memcpy(out->mutable_as<std::byte>() + static_cast<std::size_t>(i) * size, x.as<std::byte>() + static_cast<std::size_t>(from) * size, size);
+      const std::int64_t from = offset_beside(at, strides, axis, i) +
+                                indices[static_cast<std::size_t>(i)] * strides[static_cast<std::size_t>(axis)];
+      std::memcpy(out->mutable_as<std::byte>() + static_cast<std::size_t>(i) * size,
+                  x.as<std::byte>() + static_cast<std::size_t>(from) * size, size);
     }
   });
   return {};
@@ -140,8 +146,10 @@ result<void> eval_gather_elements(eval_context& c) {
 result<void> infer_gather_elements(infer_context& c) {
   if (const dim_list* d = dims_of(c, 0)) QUANTAL_CHECK(normalize_axis(c.node, c.node.get_int("axis", 0), rank_of(*d)));
   const dim_list* i = dims_of(c, 1);
-  if (i == nullptr) set_typed(c, 0, elem_of(c, 0));
-  else set_typed(c, 0, elem_of(c, 0), *i);
+  if (i == nullptr)
+    set_typed(c, 0, elem_of(c, 0));
+  else
+    set_typed(c, 0, elem_of(c, 0), *i);
   return {};
 }
 
@@ -159,8 +167,10 @@ meeting meeting_of(const ir::node& n) {
 template <class T>
 T meet(meeting how, T a, T b) {
   const auto wrap = [](T x) {
-    if constexpr (std::is_integral_v<T>) return static_cast<std::uint64_t>(x);
-    else return x;
+    if constexpr (std::is_integral_v<T>)
+      return static_cast<std::uint64_t>(x);
+    else
+      return x;
   };
   switch (how) {
     case meeting::add: return static_cast<T>(wrap(a) + wrap(b));
@@ -172,14 +182,15 @@ T meet(meeting how, T a, T b) {
 }
 
 // target[at[i] + k] meets source[i * run + k] for k in [0, run), in the order of i: repeated indices are defined.
-result<void> scatter(const eval_context& c, meeting how, std::size_t size, tensor_buffer& target, const tensor_buffer& source,
-                     const int_list& at, std::int64_t run) {
+result<void> scatter(const eval_context& c, meeting how, std::size_t size, tensor_buffer& target,
+                     const tensor_buffer& source, const int_list& at, std::int64_t run) {
   if (how == meeting::unknown) return c.fail(status::unsupported, "unknown attribute 'reduction'");
   if (how == meeting::replace || target.type() == dtype::boolean) {
     if (how != meeting::replace) return unsupported_type(c, target.type());
     const std::size_t piece = static_cast<std::size_t>(run) * size;
     for (std::size_t i = 0; i < at.size(); ++i) {
-      std::memcpy(target.mutable_as<std::byte>() + static_cast<std::size_t>(at[i]) * size, source.as<std::byte>() + i * piece, piece);
+      std::memcpy(target.mutable_as<std::byte>() + static_cast<std::size_t>(at[i]) * size,
+                  source.as<std::byte>() + i * piece, piece);
     }
     return {};
   }
@@ -200,14 +211,16 @@ result<void> eval_scatter_elements(eval_context& c) {
   const shape& at = c.input(1).dims();
   const tensor_buffer& updates = c.input(2);
   QUANTAL_TRY(size, size_of(c, x));
-  if (!(updates.dims() == at) || updates.type() != x.type()) return c.fail(status::data_shape, "updates must have the shape of the indices and the type of the data");
+  if (!(updates.dims() == at) || updates.type() != x.type())
+    return c.fail(status::data_shape, "updates must have the shape of the indices and the type of the data");
   QUANTAL_TRY(axis, axis_of(c, c.node.get_int("axis", 0), x.dims().rank));
   QUANTAL_CHECK(fits_beside(c, x.dims(), at, axis));
   QUANTAL_TRY(indices, ints_of(c, 1));
   QUANTAL_CHECK(wrap_indices(c, indices, x.dims()[axis]));
   const stride_list strides = dense_strides(x.dims());
   for (std::size_t i = 0; i < indices.size(); ++i) {
-    indices[i] = offset_beside(at, strides, axis, static_cast<std::int64_t>(i)) + indices[i] * strides[static_cast<std::size_t>(axis)];
+    indices[i] = offset_beside(at, strides, axis, static_cast<std::int64_t>(i)) +
+                 indices[i] * strides[static_cast<std::size_t>(axis)];
   }
   QUANTAL_TRY(out, c.output(0, x.type(), x.dims()));
   std::memcpy(out->mutable_data(), x.data(), x.bytes());
@@ -249,9 +262,11 @@ result<void> eval_gather_nd(eval_context& c) {
   const shape& at = c.input(1).dims();
   QUANTAL_TRY(size, size_of(c, x));
   const std::int64_t wanted = c.node.get_int("batch_dims", 0);
-  if (at.rank < 1 || wanted < 0 || wanted >= at.rank || wanted >= s.rank) return c.fail(status::data_shape, "batch_dims does not fit");
+  if (at.rank < 1 || wanted < 0 || wanted >= at.rank || wanted >= s.rank)
+    return c.fail(status::data_shape, "batch_dims does not fit");
   const auto batch = static_cast<std::int32_t>(wanted);
-  if (at[at.rank - 1] < 1 || at[at.rank - 1] > s.rank - batch) return c.fail(status::data_shape, "positions have more coordinates than the data");
+  if (at[at.rank - 1] < 1 || at[at.rank - 1] > s.rank - batch)
+    return c.fail(status::data_shape, "positions have more coordinates than the data");
   const auto depth = batch + static_cast<std::int32_t>(at[at.rank - 1]);
   shape dims;
   bool fits = true;
@@ -262,7 +277,8 @@ result<void> eval_gather_nd(eval_context& c) {
   QUANTAL_TRY(out, c.output(0, x.type(), dims));
   const std::size_t piece = static_cast<std::size_t>(s.elements(depth, s.rank)) * size;
   for (std::size_t i = 0; i < offsets.size(); ++i) {
-    std::memcpy(out->mutable_as<std::byte>() + i * piece, x.as<std::byte>() + static_cast<std::size_t>(offsets[i]) * size, piece);
+    std::memcpy(out->mutable_as<std::byte>() + i * piece,
+                x.as<std::byte>() + static_cast<std::size_t>(offsets[i]) * size, piece);
   }
   return {};
 }
@@ -291,10 +307,12 @@ result<void> eval_scatter_nd(eval_context& c) {
   const shape& at = c.input(1).dims();
   const tensor_buffer& updates = c.input(2);
   QUANTAL_TRY(size, size_of(c, x));
-  if (at.rank < 1 || at[at.rank - 1] < 1 || at[at.rank - 1] > s.rank || updates.type() != x.type()) return c.fail(status::data_shape, "indices do not fit the data");
+  if (at.rank < 1 || at[at.rank - 1] < 1 || at[at.rank - 1] > s.rank || updates.type() != x.type())
+    return c.fail(status::data_shape, "indices do not fit the data");
   const auto depth = static_cast<std::int32_t>(at[at.rank - 1]);
   const std::int64_t run = s.elements(depth, s.rank);
-  if (updates.elements() != at.elements(0, at.rank - 1) * run) return c.fail(status::data_shape, "updates do not fit the indices");
+  if (updates.elements() != at.elements(0, at.rank - 1) * run)
+    return c.fail(status::data_shape, "updates do not fit the indices");
   QUANTAL_TRY(offsets, nd_offsets(c, s, 0, at));
   QUANTAL_TRY(out, c.output(0, x.type(), s));
   std::memcpy(out->mutable_data(), x.data(), x.bytes());
@@ -356,16 +374,19 @@ result<void> eval_tensor_scatter(eval_context& c) {
   QUANTAL_TRY(size, size_of(c, cache));
   QUANTAL_TRY(axis, axis_of(c, c.node.get_int("axis", -2), s.rank));
   bool fits = axis > 0 && update.type() == cache.type() && update.dims().rank == s.rank;
-  for (std::int32_t i = 0; fits && i < s.rank; ++i) fits = i == axis ? update.dims()[i] <= s[i] : update.dims()[i] == s[i];
+  for (std::int32_t i = 0; fits && i < s.rank; ++i)
+    fits = i == axis ? update.dims()[i] <= s[i] : update.dims()[i] == s[i];
   if (!fits) return c.fail(status::data_shape, "update does not fit the cache");
   int_list start(static_cast<std::size_t>(s[0]), 0);
   if (c.has_input(2)) {
     QUANTAL_TRY(given, ints_of(c, 2));
     start = std::move(given);
   }
-  if (static_cast<std::int64_t>(start.size()) != s[0]) return c.fail(status::data_shape, "one write position per batch is needed");
+  if (static_cast<std::int64_t>(start.size()) != s[0])
+    return c.fail(status::data_shape, "one write position per batch is needed");
   const std::string mode = c.node.get_string("mode", "linear");
-  if (mode != "linear" && mode != "circular") return c.fail(status::model_type, "attribute 'mode' must be linear or circular");
+  if (mode != "linear" && mode != "circular")
+    return c.fail(status::model_type, "attribute 'mode' must be linear or circular");
   QUANTAL_TRY(out, c.output(0, cache.type(), s));
   std::memcpy(out->mutable_data(), cache.data(), cache.bytes());
   const std::int64_t n = s[axis];
@@ -398,6 +419,8 @@ constexpr op_def table[] = {
 
 }  // namespace
 
-op_list gather_ops() { return table; }
+op_list gather_ops() {
+  return table;
+}
 
 }  // namespace quantal::ops

@@ -17,13 +17,13 @@ namespace quantal::ops {
 
 namespace {
 
-constexpr std::int64_t max_folded = 4096;   // elements of a constant that is worth computing here
-constexpr std::int64_t max_value = 256;     // elements of a shape tensor that is tracked
+constexpr std::int64_t max_folded = 4096;  // elements of a constant that is worth computing here
+constexpr std::int64_t max_value = 256;    // elements of a shape tensor that is tracked
 
 struct fact {
   ir::value_type type;
-  tensor_buffer constant;            // empty: not known
-  std::vector<ir::dim> value;        // elements as far as known
+  tensor_buffer constant;      // empty: not known
+  std::vector<ir::dim> value;  // elements as far as known
   bool has_value = false;
 };
 
@@ -55,24 +55,28 @@ fact fact_of(const tensor_buffer& t) {
 }
 
 // What a rule says and what the model states about the same value.
-result<ir::value_type> merge(const ir::value_type& found, const ir::value_type& stated, const std::string& where, const std::string& name) {
+result<ir::value_type> merge(const ir::value_type& found, const ir::value_type& stated, const std::string& where,
+                             const std::string& name) {
   using kind = ir::value_type::kind;
   if (found.of == kind::unknown) return stated;
-  if (stated.of == kind::unknown || stated.of == kind::opaque || found.of == kind::opaque) return stated.of == kind::unknown ? found : stated;
+  if (stated.of == kind::unknown || stated.of == kind::opaque || found.of == kind::opaque)
+    return stated.of == kind::unknown ? found : stated;
   const auto contradiction = [&](const std::string& a, const std::string& b) {
     return error{status::model_type, "value '" + name + "' is " + a + ", but the model states " + b, where,
                  "repair the model's value_info or the node"};
   };
   ir::value_type merged = found;
   if (merged.elem == dtype::none) merged.elem = stated.elem;
-  if (stated.elem != dtype::none && stated.elem != merged.elem) return contradiction(name_of(merged.elem), name_of(stated.elem));
+  if (stated.elem != dtype::none && stated.elem != merged.elem)
+    return contradiction(name_of(merged.elem), name_of(stated.elem));
   if (!stated.dims) return merged;
   if (!merged.dims) {
     merged.dims = stated.dims;
     return merged;
   }
   if (merged.dims->size() != stated.dims->size()) {
-    return contradiction("of rank " + std::to_string(merged.dims->size()), "rank " + std::to_string(stated.dims->size()));
+    return contradiction("of rank " + std::to_string(merged.dims->size()),
+                         "rank " + std::to_string(stated.dims->size()));
   }
   for (std::size_t i = 0; i < merged.dims->size(); ++i) {
     ir::dim& a = (*merged.dims)[i];
@@ -93,7 +97,9 @@ class node_context final : public infer_context {
 
   const ir::value_type& input(std::size_t i) const override { return at(i).type; }
   const tensor_buffer* constant(std::size_t i) const override { return at(i).constant ? &at(i).constant : nullptr; }
-  const std::vector<ir::dim>* shape_value(std::size_t i) const override { return at(i).has_value ? &at(i).value : nullptr; }
+  const std::vector<ir::dim>* shape_value(std::size_t i) const override {
+    return at(i).has_value ? &at(i).value : nullptr;
+  }
   void set_output(std::size_t i, ir::value_type type) override {
     if (i < outputs.size()) outputs[i].type = std::move(type);
   }
@@ -102,7 +108,8 @@ class node_context final : public infer_context {
     outputs[i].value = std::move(value);
     outputs[i].has_value = true;
   }
-  result<std::vector<ir::value_type>> infer_subgraph(const ir::graph& g, std::span<const ir::value_type> inputs) override;
+  result<std::vector<ir::value_type>> infer_subgraph(const ir::graph& g,
+                                                     std::span<const ir::value_type> inputs) override;
 
   const fact& at(std::size_t i) const {
     static const fact unknown;
@@ -137,7 +144,8 @@ class inference {
   result<void> open(const ir::graph& g, scope& s, std::span<const ir::value_type> given) {
     for (std::size_t i = 0; i < g.inputs.size(); ++i) {
       fact f;
-      QUANTAL_TRY(type, merge(i < given.size() ? given[i] : ir::value_type{}, g.inputs[i].type, "graph input", g.inputs[i].name));
+      QUANTAL_TRY(type, merge(i < given.size() ? given[i] : ir::value_type{}, g.inputs[i].type, "graph input",
+                              g.inputs[i].name));
       f.type = type;
       s.facts[g.inputs[i].name] = std::move(f);
     }
@@ -155,7 +163,8 @@ class inference {
     return {};
   }
 
-  result<void> visit(const ir::node& n, scope& s, const std::unordered_map<std::string_view, const ir::value_type*>& stated, int depth) {
+  result<void> visit(const ir::node& n, scope& s,
+                     const std::unordered_map<std::string_view, const ir::value_type*>& stated, int depth) {
     const std::int64_t version = model_.opset_version(n.domain);
     node_context c(*this, s, n, version, depth);
     const op_def* d = ops::find(n.domain, n.op_type, version);
@@ -229,7 +238,8 @@ node_context::node_context(inference& owner, const scope& s, const ir::node& n, 
   for (const std::string& name : n.inputs) inputs_.push_back(name.empty() ? nullptr : s.find(name));
 }
 
-result<std::vector<ir::value_type>> node_context::infer_subgraph(const ir::graph& g, std::span<const ir::value_type> inputs) {
+result<std::vector<ir::value_type>> node_context::infer_subgraph(const ir::graph& g,
+                                                                 std::span<const ir::value_type> inputs) {
   scope inner;
   inner.outer = &scope_;
   QUANTAL_CHECK(owner_.run(g, inner, inputs, depth_ + 1));

@@ -27,12 +27,15 @@ result<std::vector<std::int32_t>> permutation_of(const ir::node& n, std::int32_t
   }
   bool seen[limits::max_rank] = {};
   for (std::int64_t p : n.get_ints("perm")) {
-    if (p < 0 || p >= rank || seen[p]) return node_error(n, status::model_type, "attribute 'perm' is no permutation of the axes");
+    if (p < 0 || p >= rank || seen[p])
+      return node_error(n, status::model_type, "attribute 'perm' is no permutation of the axes");
     seen[p] = true;
     perm.push_back(static_cast<std::int32_t>(p));
   }
   if (static_cast<std::int32_t>(perm.size()) != rank) {
-    return node_error(n, status::model_type, "attribute 'perm' has " + std::to_string(perm.size()) + " axes, the input " + std::to_string(rank));
+    return node_error(
+        n, status::model_type,
+        "attribute 'perm' has " + std::to_string(perm.size()) + " axes, the input " + std::to_string(rank));
   }
   return perm;
 }
@@ -86,7 +89,9 @@ result<void> eval_concat(eval_context& c) {
     const tensor_buffer& x = c.input(i);
     bool fits = x.type() == first.type() && x.dims().rank == dims.rank;
     for (std::int32_t k = 0; fits && k < dims.rank; ++k) fits = k == axis || x.dims()[k] == dims[k];
-    if (!fits) return c.fail(status::data_shape, "input " + std::to_string(i) + " does not fit the others outside axis " + std::to_string(axis));
+    if (!fits)
+      return c.fail(status::data_shape,
+                    "input " + std::to_string(i) + " does not fit the others outside axis " + std::to_string(axis));
     dims[axis] += x.dims()[axis];
   }
   QUANTAL_TRY(out, c.output(0, first.type(), dims));
@@ -125,16 +130,20 @@ result<void> infer_concat(infer_context& c) {
       sum = ir::dim();
       continue;
     }
-    if (d->size() != out.size()) return rule_error(c, "inputs of rank " + std::to_string(out.size()) + " and " + std::to_string(d->size()));
+    if (d->size() != out.size())
+      return rule_error(c, "inputs of rank " + std::to_string(out.size()) + " and " + std::to_string(d->size()));
     for (std::size_t k = 0; k < out.size(); ++k) {
       if (k == a) continue;
       QUANTAL_TRY(merged, merge_dim(c, out[k], (*d)[k]));
       out[k] = merged;
     }
     const ir::dim& part = (*d)[a];
-    if (sum.known() && part.known()) sum.value += part.value;
-    else if (sum.known() && sum.value == 0) sum = part.known() ? part : ir::dim(part.symbol);
-    else if (!(part.known() && part.value == 0)) sum = ir::dim();
+    if (sum.known() && part.known())
+      sum.value += part.value;
+    else if (sum.known() && sum.value == 0)
+      sum = part.known() ? part : ir::dim(part.symbol);
+    else if (!(part.known() && part.value == 0))
+      sum = ir::dim();
   }
   out[a] = sum;
   set_typed(c, 0, t, std::move(out));
@@ -156,19 +165,25 @@ result<void> infer_concat(infer_context& c) {
 
 // ---- Split: sizes are an attribute below opset 13, then an input; or equal parts ----
 
-std::int64_t part_count(const ir::node& n) { return static_cast<std::int64_t>(n.outputs.size()); }
+std::int64_t part_count(const ir::node& n) {
+  return static_cast<std::int64_t>(n.outputs.size());
+}
 
-result<int_list> split_sizes(const ir::node& n, std::int64_t opset, std::int64_t total, const std::optional<int_list>& given) {
+result<int_list> split_sizes(const ir::node& n, std::int64_t opset, std::int64_t total,
+                             const std::optional<int_list>& given) {
   const std::int64_t parts = part_count(n);
   int_list sizes;
   if (given) {
     std::int64_t sum = 0;
     for (std::int64_t s : *given) {
-      if (s < 0 || s > total) return node_error(n, status::model_type, "split size " + std::to_string(s) + " is out of range");
+      if (s < 0 || s > total)
+        return node_error(n, status::model_type, "split size " + std::to_string(s) + " is out of range");
       sum += s;
     }
     if (sum != total || static_cast<std::int64_t>(given->size()) != parts) {
-      return node_error(n, status::model_type, "split sizes do not add up to " + std::to_string(total) + " in " + std::to_string(parts) + " parts");
+      return node_error(
+          n, status::model_type,
+          "split sizes do not add up to " + std::to_string(total) + " in " + std::to_string(parts) + " parts");
     }
     return *given;
   }
@@ -176,7 +191,8 @@ result<int_list> split_sizes(const ir::node& n, std::int64_t opset, std::int64_t
     return node_error(n, status::model_type, "attribute 'num_outputs' differs from the number of outputs");
   }
   if (opset < 18 && total % parts != 0) {
-    return node_error(n, status::model_type, std::to_string(total) + " elements do not divide into " + std::to_string(parts) + " parts");
+    return node_error(n, status::model_type,
+                      std::to_string(total) + " elements do not divide into " + std::to_string(parts) + " parts");
   }
   const std::int64_t each = (total + parts - 1) / parts;
   for (std::int64_t i = 0; i < parts; ++i) sizes.push_back(std::clamp<std::int64_t>(total - i * each, 0, each));
@@ -198,7 +214,8 @@ result<void> eval_split(eval_context& c) {
     dims[axis] = sizes[i];
     if (c.node.has_output(i)) {
       QUANTAL_TRY(out, c.output(i, x.type(), dims));
-      gather_strided(c.parallel(), size, dims, strides, x.as<std::byte>() + static_cast<std::size_t>(at * inner) * size, out->mutable_data());
+      gather_strided(c.parallel(), size, dims, strides, x.as<std::byte>() + static_cast<std::size_t>(at * inner) * size,
+                     out->mutable_data());
     }
     at += sizes[i];
   }
@@ -237,8 +254,8 @@ struct cut {
   std::int64_t start = 0, step = 1, count = 0;
 };
 
-// ONNX spec, Slice: negative bounds count from the end; then start is clamped to [0, n] and end too (step > 0), or start
-// to [0, n - 1] and end to [-1, n - 1] (step < 0).
+// ONNX spec, Slice: negative bounds count from the end; then start is clamped to [0, n] and end too (step > 0), or
+// start to [0, n - 1] and end to [-1, n - 1] (step < 0).
 cut cut_of(std::int64_t start, std::int64_t end, std::int64_t step, std::int64_t n) {
   // Bounds beyond the ends are common (INT64_MAX); n is added only to what cannot overflow.
   const auto from_end = [n](std::int64_t v) { return v < 0 ? (v < -n ? -1 - n : v) + n : v; };
@@ -289,8 +306,10 @@ result<void> eval_slice(eval_context& c) {
   constexpr std::string_view names[] = {"starts", "ends", "axes", "steps"};
   for (std::size_t i = 0; i < 4; ++i) {
     QUANTAL_TRY(list, ints_argument(c, i + 1, names[i]));
-    if (list) *lists[i] = std::move(*list);
-    else if (i < 2) return c.fail(status::model_graph, std::string("no ") + std::string(names[i]));
+    if (list)
+      *lists[i] = std::move(*list);
+    else if (i < 2)
+      return c.fail(status::model_graph, std::string("no ") + std::string(names[i]));
   }
   QUANTAL_CHECK(complete(c.node, a, x.dims().rank));
   shape dims = x.dims();
@@ -308,7 +327,8 @@ result<void> eval_slice(eval_context& c) {
   if (whole) return c.forward(0, x);
   QUANTAL_TRY(out, c.output(0, x.type(), dims));
   if (dims.elements() == 0) return {};
-  gather_strided(c.parallel(), size, dims, strides, x.as<std::byte>() + offset * static_cast<std::int64_t>(size), out->mutable_data());
+  gather_strided(c.parallel(), size, dims, strides, x.as<std::byte>() + offset * static_cast<std::int64_t>(size),
+                 out->mutable_data());
   return {};
 }
 
@@ -326,7 +346,11 @@ result<void> infer_slice(infer_context& c) {
   // Bounds that are partly known (an end that is a symbolic dimension) are looked at one by one.
   const auto* start_dims = starts ? nullptr : c.shape_value(1);
   const auto* end_dims = ends ? nullptr : c.shape_value(2);
-  const std::size_t n = starts ? starts->size() : start_dims != nullptr ? start_dims->size() : ends ? ends->size() : end_dims != nullptr ? end_dims->size() : 0;
+  const std::size_t n = starts                  ? starts->size()
+                        : start_dims != nullptr ? start_dims->size()
+                        : ends                  ? ends->size()
+                        : end_dims != nullptr   ? end_dims->size()
+                                                : 0;
   if (!axes || (n == 0 && (!starts || !ends))) {
     set_typed(c, 0, elem_of(c, 0), unknown_dims(rank_of(*d)));
     return {};
@@ -408,7 +432,8 @@ result<void> infer_expand(infer_context& c) {
   }
   QUANTAL_TRY(out, broadcast_dims(c, *d, wanted));
   set_typed(c, 0, elem_of(c, 0), out);
-  if (c.shape_value(0) != nullptr && c.shape_value(0)->size() == 1 && out.size() == 1 && out[0].known() && out[0].value <= 64) {
+  if (c.shape_value(0) != nullptr && c.shape_value(0)->size() == 1 && out.size() == 1 && out[0].known() &&
+      out[0].value <= 64) {
     c.set_shape_value(0, std::vector<ir::dim>(static_cast<std::size_t>(out[0].value), (*c.shape_value(0))[0]));
   }
   return {};
@@ -418,7 +443,8 @@ result<int_list> tile_repeats(const eval_context& c, std::int32_t rank) {
   if (c.opset >= 6) return ints_of(c, 1);
   QUANTAL_TRY(times, convert_tensor(c.input(1), dtype::s64));  // Tile-1: tiles and axis, as numbers of any type
   QUANTAL_TRY(axis_tensor, convert_tensor(c.input(2), dtype::s64));
-  if (times.elements() != 1 || axis_tensor.elements() != 1) return c.fail(status::data_shape, "tiles and axis must be scalars");
+  if (times.elements() != 1 || axis_tensor.elements() != 1)
+    return c.fail(status::data_shape, "tiles and axis must be scalars");
   QUANTAL_TRY(axis, axis_of(c, *axis_tensor.as<std::int64_t>(), rank));
   int_list repeats(static_cast<std::size_t>(rank), 1);
   repeats[static_cast<std::size_t>(axis)] = *times.as<std::int64_t>();
@@ -430,11 +456,13 @@ result<void> eval_tile(eval_context& c) {
   const tensor_buffer& x = c.input(0);
   QUANTAL_TRY(size, size_of(c, x));
   QUANTAL_TRY(repeats, tile_repeats(c, x.dims().rank));
-  if (static_cast<std::int32_t>(repeats.size()) != x.dims().rank) return c.fail(status::data_shape, "one repeat per axis is needed");
+  if (static_cast<std::int32_t>(repeats.size()) != x.dims().rank)
+    return c.fail(status::data_shape, "one repeat per axis is needed");
   shape dims = x.dims();
   for (std::int32_t i = 0; i < dims.rank; ++i) {
     const std::int64_t r = repeats[static_cast<std::size_t>(i)];
-    if (r < 0 || (dims[i] > 0 && r > INT64_MAX / dims[i])) return c.fail(status::data_shape, "repeat " + std::to_string(r) + " is out of range");
+    if (r < 0 || (dims[i] > 0 && r > INT64_MAX / dims[i]))
+      return c.fail(status::data_shape, "repeat " + std::to_string(r) + " is out of range");
     dims[i] *= r;
   }
   QUANTAL_TRY(out, c.output(0, x.type(), dims));
@@ -494,7 +522,8 @@ result<void> eval_blocks(eval_context& c) {
   const std::int64_t b = c.node.get_int("blocksize", 0);
   if (s.rank != 4) return c.fail(status::data_shape, "input must be [N, C, H, W]");
   if (b < 1 || b > INT32_MAX) return c.fail(status::model_type, "blocksize " + std::to_string(b) + " is out of range");
-  if (to_space ? s[1] % (b * b) != 0 : s[2] % b != 0 || s[3] % b != 0) return c.fail(status::data_shape, "blocksize does not divide the input");
+  if (to_space ? s[1] % (b * b) != 0 : s[2] % b != 0 || s[3] % b != 0)
+    return c.fail(status::data_shape, "blocksize does not divide the input");
   const std::int64_t ch = to_space ? s[1] / (b * b) : s[1];
   const std::int64_t h = to_space ? s[2] : s[2] / b;
   const std::int64_t w = to_space ? s[3] : s[3] / b;
@@ -545,7 +574,8 @@ result<void> infer_blocks(infer_context& c) {
     if (!out[i].known()) {
       out[i] = factor == 1 ? out[i] : ir::dim();
     } else if (divide) {
-      if (out[i].value % factor != 0) return rule_error(c, "blocksize does not divide dimension " + std::to_string(out[i].value));
+      if (out[i].value % factor != 0)
+        return rule_error(c, "blocksize does not divide dimension " + std::to_string(out[i].value));
       out[i] = ir::dim(out[i].value / factor);
     } else {
       const ir::dim pair[] = {out[i], ir::dim(factor)};
@@ -571,7 +601,8 @@ result<void> eval_reverse_sequence(eval_context& c) {
   }
   const std::int64_t batches = s[static_cast<std::int32_t>(batch_axis)];
   const std::int64_t times = s[static_cast<std::int32_t>(time_axis)];
-  if (static_cast<std::int64_t>(lengths.size()) != batches) return c.fail(status::data_shape, "one length per batch is needed");
+  if (static_cast<std::int64_t>(lengths.size()) != batches)
+    return c.fail(status::data_shape, "one length per batch is needed");
   QUANTAL_TRY(out, c.output(0, x.type(), s));
   const std::size_t piece = static_cast<std::size_t>(s.elements(2, s.rank)) * size;
   for (std::int64_t b = 0; b < batches; ++b) {
@@ -579,7 +610,9 @@ result<void> eval_reverse_sequence(eval_context& c) {
     if (n < 0 || n > times) return c.fail(status::data_format, "length " + std::to_string(n) + " is out of range");
     for (std::int64_t t = 0; t < times; ++t) {
       const std::int64_t from = t < n ? n - 1 - t : t;
-      const auto at = [&](std::int64_t k) { return static_cast<std::size_t>(batch_axis == 0 ? b * times + k : k * batches + b) * piece; };
+      const auto at = [&](std::int64_t k) {
+        return static_cast<std::size_t>(batch_axis == 0 ? b * times + k : k * batches + b) * piece;
+      };
       std::memcpy(out->mutable_as<std::byte>() + at(t), x.as<std::byte>() + at(from), piece);
     }
   }
@@ -602,6 +635,8 @@ constexpr op_def table[] = {
 
 }  // namespace
 
-op_list move_ops() { return table; }
+op_list move_ops() {
+  return table;
+}
 
 }  // namespace quantal::ops

@@ -28,14 +28,18 @@ pad_mode mode_of(const ir::node& n) {
 constexpr std::int64_t widest = std::int64_t{1} << 40;  // above any tensor that fits: keeps sums from overflowing
 
 // Pads for all axes [begin..., end...] from the list for `axes`.
-result<int_list> spread(const ir::node& n, const int_list& pads, const std::optional<int_list>& axes, std::int32_t rank) {
+result<int_list> spread(const ir::node& n, const int_list& pads, const std::optional<int_list>& axes,
+                        std::int32_t rank) {
   const auto r = static_cast<std::size_t>(rank);
   const std::size_t count = axes ? axes->size() : r;
   if (pads.size() != 2 * count) {
-    return node_error(n, status::model_type, std::to_string(pads.size()) + " pads for " + std::to_string(count) + " axes: two per axis are needed");
+    return node_error(
+        n, status::model_type,
+        std::to_string(pads.size()) + " pads for " + std::to_string(count) + " axes: two per axis are needed");
   }
   for (std::int64_t p : pads) {
-    if (p > widest || p < -widest) return node_error(n, status::model_type, "pad " + std::to_string(p) + " is out of range");
+    if (p > widest || p < -widest)
+      return node_error(n, status::model_type, "pad " + std::to_string(p) + " is out of range");
   }
   if (!axes) return pads;
   QUANTAL_CHECK(normalize_axes(n, *axes, rank));
@@ -72,8 +76,8 @@ std::vector<std::int64_t> positions(pad_mode mode, std::int64_t n, std::int64_t 
 }
 
 template <class T>
-void pad_rows(const parallel_for& parallel, const shape& x, const shape& out, const std::vector<std::vector<std::int64_t>>& table,
-              const T* from, T* to, T fill) {
+void pad_rows(const parallel_for& parallel, const shape& x, const shape& out,
+              const std::vector<std::vector<std::int64_t>>& table, const T* from, T* to, T fill) {
   const stride_list strides = dense_strides(x);
   const std::int32_t last = out.rank - 1;
   const std::int64_t inner = out[last];
@@ -123,7 +127,8 @@ result<void> pad(eval_context& c, const int_list& pads, pad_mode mode, const voi
     const std::int64_t d = s[i] + begin + end;
     if (d < 0) return c.fail(status::data_shape, "pads cut more than axis " + std::to_string(i) + " has");
     // Negative pads cut first: what lies beyond a cut is no source any more.
-    if (mode != pad_mode::constant && d > 0 && s[i] + std::min<std::int64_t>(begin, 0) + std::min<std::int64_t>(end, 0) <= 0) {
+    if (mode != pad_mode::constant && d > 0 &&
+        s[i] + std::min<std::int64_t>(begin, 0) + std::min<std::int64_t>(end, 0) <= 0) {
       return c.fail(status::data_shape, "nothing is left of axis " + std::to_string(i) + " to pad from");
     }
     dims.push_back(d);
@@ -229,7 +234,8 @@ result<void> eval_center(eval_context& c) {
   int_list pads(2 * static_cast<std::size_t>(s.rank), 0);
   for (std::size_t i = 0; i < axes.size(); ++i) {
     const auto a = static_cast<std::int32_t>(axes[i] < 0 ? axes[i] + s.rank : axes[i]);
-    if (target[i] < 0 || target[i] > widest) return c.fail(status::data_shape, "size " + std::to_string(target[i]) + " is out of range");
+    if (target[i] < 0 || target[i] > widest)
+      return c.fail(status::data_shape, "size " + std::to_string(target[i]) + " is out of range");
     const std::int64_t more = target[i] - s[a];
     // Odd remainders: cropping starts at the lower middle, padding puts the extra element behind.
     const std::int64_t before = more >= 0 ? more / 2 : -(-more / 2);
@@ -269,6 +275,8 @@ constexpr op_def table[] = {
 
 }  // namespace
 
-op_list pad_ops() { return table; }
+op_list pad_ops() {
+  return table;
+}
 
 }  // namespace quantal::ops

@@ -9,7 +9,9 @@ namespace quantal::ops {
 
 namespace {
 
-struct bytes16 { std::uint64_t low, high; };
+struct bytes16 {
+  std::uint64_t low, high;
+};
 
 // Dimensions with the strides of both sides, joined.
 struct walk {
@@ -87,22 +89,23 @@ void run(const parallel_for& parallel, walk w, const T* x, T* y) {
   std::int64_t count = 1;
   for (std::int32_t i = 0; i < outer; ++i) count *= w.dim[i];
   const std::int64_t each = w.dim[last] * (tiled >= 0 ? w.dim[last - 1] : 1);
-  parallel_ranges(parallel, count, 1 + 16384 / std::max<std::int64_t>(each, 1), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t at = begin; at < end; ++at) {
-      const T* p = x;
-      T* q = y;
-      for (std::int64_t i = outer - 1, rest = at; i >= 0; --i) {
-        p += rest % w.dim[i] * w.from[i];
-        q += rest % w.dim[i] * w.to[i];
-        rest /= w.dim[i];
-      }
-      if (tiled >= 0) {
-        copy_tiles(p, q, w.dim[last - 1], w.from[last - 1], w.to[last - 1], w.dim[last], w.from[last], w.to[last]);
-      } else {
-        copy_line(p, w.from[last], q, w.to[last], w.dim[last]);
-      }
-    }
-  });
+  parallel_ranges(
+      parallel, count, 1 + 16384 / std::max<std::int64_t>(each, 1), [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t at = begin; at < end; ++at) {
+          const T* p = x;
+          T* q = y;
+          for (std::int64_t i = outer - 1, rest = at; i >= 0; --i) {
+            p += rest % w.dim[i] * w.from[i];
+            q += rest % w.dim[i] * w.to[i];
+            rest /= w.dim[i];
+          }
+          if (tiled >= 0) {
+            copy_tiles(p, q, w.dim[last - 1], w.from[last - 1], w.to[last - 1], w.dim[last], w.from[last], w.to[last]);
+          } else {
+            copy_line(p, w.from[last], q, w.to[last], w.dim[last]);
+          }
+        }
+      });
 }
 
 void run_sized(const parallel_for& parallel, std::size_t size, const walk& w, const void* x, void* y) {
