@@ -29,11 +29,13 @@ result<std::string> write(const ir::model& m);
 // `inline_limit`: file size in bytes from which the tensors go there (tensors of 1 KB and more).
 result<void> write_file(const ir::model& m, const std::string& path, std::uint64_t inline_limit = largest_file);
 
-// Rewrites the ai.onnx operators of the model from their opset to `target` (6..current -> 13 or later), operator by
-// operator. A model that is at `target` or above is left as it is. Errors: unsupported, naming the operator and both
-// versions.
+// Rewrites the ai.onnx operators of the model, its subgraphs and functions from their opset (6 or later) to `target` (13
+// or later), operator by operator. A model that is at `target` or above keeps its operators. Initializers that an IR
+// version up to 3 lists as inputs become plain ones, and the IR version is raised to the opset's. Errors: unsupported,
+// naming the operator and both versions; the model is then unchanged.
 result<void> convert_opset(ir::model& m, std::int64_t target);
 inline constexpr std::int64_t oldest_opset = 6;
+inline constexpr std::int64_t oldest_target = 13;
 inline constexpr std::int64_t newest_opset = 25;
 
 }  // namespace quantal::onnx

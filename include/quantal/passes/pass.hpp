@@ -1,5 +1,4 @@
-// A pass: one rewrite of the graph, one file. passes/all lists them; the manager runs them in order and verifies after
-// each.
+// A pass: one rewrite of the graph, one file. passes/all lists them; the manager runs them in order and verifies after each.
 #pragma once
 #include <string>
 #include <unordered_map>
