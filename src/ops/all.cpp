@@ -30,6 +30,9 @@ constexpr op_list (*heavy_files[])() = {
     normalization_ops,
     pool_ops,
     quantize_linear_ops,
+    quantized_ops,
+    recurrent_ops,
+    resize_ops,
     softmax_ops,
 };
 

@@ -32,6 +32,9 @@ op_list matmul_ops();           // MatMul Gemm
 op_list normalization_ops();    // Batch- Instance- Group- Layer- RMSNormalization LRN LpNormalization
 op_list pool_ops();             // MaxPool AveragePool LpPool and the global ones
 op_list quantize_linear_ops();  // QuantizeLinear DequantizeLinear DynamicQuantizeLinear
+op_list quantized_ops();        // ConvInteger QLinearConv MatMulInteger QLinearMatMul
+op_list recurrent_ops();        // LSTM GRU RNN
+op_list resize_ops();           // Resize Upsample
 op_list softmax_ops();          // Softmax LogSoftmax
 
 }  // namespace quantal::ops
