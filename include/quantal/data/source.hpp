@@ -15,7 +15,8 @@
 
 namespace quantal::data {
 
-// One call of the model: tensors by input name, already of the input's type. `label` holds `_label` of these samples, if any.
+// One call of the model: tensors by input name, already of the input's type. `label` holds `_label` of these samples,
+// if any.
 struct feed {
   std::vector<std::pair<std::string, tensor_buffer>> inputs;
   tensor_buffer label;       // s64 [samples], or empty
@@ -31,21 +32,40 @@ class source {
   virtual result<void> rewind() = 0;
   // Number of samples, if it is known without reading all (-1 otherwise).
   virtual std::int64_t samples() const = 0;
+  // Number of feeds, the same way.
+  virtual std::int64_t feeds() const { return -1; }
+};
+
+// How an image becomes a tensor; the words of the command line (docs/data.md). Empty: taken from the model where it
+// says (size, layout, channels), else the default in brackets.
+struct image_options {
+  std::string imgsz;        // "640" (square) or "480x640" (height x width)
+  std::string layout;       // "nchw" | "nhwc" [nchw]
+  std::string mean, std;    // "0.485,0.456,0.406": (x - mean) / std after value_range, one number or one per channel
+  std::string value_range;  // "0..1" | "0..255" | "-1..1", any a..b [0..1 for float inputs, 0..255 for integers]
+  std::string color;        // "rgb" | "bgr" | "gray" [rgb; gray for one channel]
+  bool letterbox = false;   // keep the aspect ratio, fill with grey 114
 };
 
 struct source_options {
   std::int64_t batch_size = 16;
-  std::int64_t max_feeds = -1;   // --num-calib-batches; -1: all
-  std::int32_t workers = 4;      // readers ahead; 0: read when asked
-  std::string labels;            // --labels
-  std::string split = "train";   // of a dataset yaml
-  // image options (--imgsz, --layout, --mean, --std, --value-range, --color, --letterbox) join here
+  std::int64_t max_feeds = -1;  // --num-calib-batches; -1: all
+  std::int32_t workers = 4;     // readers ahead; 0: read when asked
+  std::string labels;           // --labels
+  std::string split = "train";  // of a dataset yaml
+  image_options image;
 };
 
 // Opens `path` (file or directory) for a model with these inputs.
+// Errors: not_found, data_missing (an empty directory, no array for an input), data_format (unknown names, a type that
+// does not convert), data_shape, usage (an option that does not read), and those of the file's format.
 result<std::unique_ptr<source>> open(const std::string& path, const std::vector<ir::value_info>& inputs,
                                      const source_options& options = {});
-// Feeds in memory (Python, C): the caller pulls.
+
+// Feeds in memory (Python, C): the caller pulls; nullptr ends. Each feed is checked against `inputs` and converted as
+// those of files are. Without `rewind` the source can be read once.
 using pull_fn = std::function<result<std::unique_ptr<feed>>()>;
+using rewind_fn = std::function<result<void>()>;
+std::unique_ptr<source> from_pull(pull_fn pull, std::vector<ir::value_info> inputs, rewind_fn rewind = {});
 
 }  // namespace quantal::data

@@ -1,4 +1,5 @@
-// A pass: one rewrite of the graph, one file. passes/all lists them; the manager runs them in order and verifies after each.
+// A pass: one rewrite of the graph, one file. passes/all lists them; the manager runs them in order and verifies after
+// each.
 #pragma once
 #include <string>
 #include <unordered_map>

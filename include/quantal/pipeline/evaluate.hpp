@@ -1,0 +1,28 @@
+// evaluate: what quantization cost, measured by running both models on the same samples.
+//
+// Outputs are compared in full. Intermediate values are compared on at most `elements_per_value` elements of each feed,
+// spread evenly (a stride that is odd, so that it does not lock onto a channel): all values of the float run would have
+// to be kept until the quantized run reaches them, and this memory must not grow with the model's activations.
+#pragma once
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "quantal/pipeline/quantize.hpp"
+
+namespace quantal::pipeline {
+
+struct evaluation {
+  std::vector<output_quality> outputs;
+  std::unordered_map<std::string, double> values;  // SQNR in dB by the name of the float model's value
+  std::int64_t samples = 0;
+};
+
+// `pairs`: names of values in the float model and their counterparts in the quantized model. Uses at most `limit`
+// samples.
+result<evaluation> evaluate(std::shared_ptr<const ir::model> reference, std::shared_ptr<const ir::model> quantized,
+                            const std::vector<std::pair<std::string, std::string>>& pairs, data::source& samples,
+                            std::int64_t limit, std::size_t threads, const progress_fn& progress = {});
+
+}  // namespace quantal::pipeline

@@ -1,0 +1,128 @@
+#include "quantal/pipeline/calibrate.hpp"
+
+#include <unordered_set>
+
+#include "quantal/calib/method.hpp"
+#include "quantal/exec/session.hpp"
+#include "quantal/ir/index.hpp"
+
+namespace quantal::pipeline {
+
+namespace {
+
+bool is_weighted(const ir::node& n) {
+  return n.is("Conv") || n.is("ConvTranspose") || n.is("Gemm") || n.is("MatMul");
+}
+
+// Shapes of the first feed, for the multiply-adds.
+class mac_counter {
+ public:
+  explicit mac_counter(const ir::graph& g) : g_(g) {
+    for (const ir::constant& c : g.initializers) shapes_[c.name] = c.value.dims();
+    for (const ir::node& n : g.nodes) {
+      if (!is_weighted(n)) continue;
+      for (const std::string& name : n.inputs) wanted_.insert(name);
+      wanted_.insert(n.outputs[0]);
+    }
+  }
+  void see(std::string_view name, const shape& s) {
+    if (const auto it = wanted_.find(std::string(name)); it != wanted_.end()) shapes_[*it] = s;
+  }
+  std::unordered_map<std::string, std::int64_t> result() const {
+    std::unordered_map<std::string, std::int64_t> macs;
+    for (const ir::node& n : g_.nodes) {
+      if (!is_weighted(n)) continue;
+      const auto x = shapes_.find(n.inputs[0]), w = shapes_.find(n.inputs[1]), y = shapes_.find(n.outputs[0]);
+      if (x != shapes_.end() && w != shapes_.end() && y != shapes_.end())
+        macs[n.outputs[0]] = macs_of(n, x->second, w->second, y->second);
+    }
+    return macs;
+  }
+
+ private:
+  const ir::graph& g_;
+  std::unordered_set<std::string> wanted_;
+  std::unordered_map<std::string, shape> shapes_;
+};
+
+}  // namespace
+
+std::int64_t macs_of(const ir::node& n, const shape& data, const shape& weight, const shape& output) noexcept {
+  if (n.is("Conv")) return weight.rank < 2 ? 0 : output.elements() * weight.elements(1, weight.rank);
+  if (n.is("ConvTranspose")) return weight.rank < 2 ? 0 : data.elements() * weight.elements(1, weight.rank);
+  if (n.is("Gemm")) return data.rank != 2 ? 0 : output.elements() * data[n.get_int("transA", 0) != 0 ? 0 : 1];
+  if (n.is("MatMul")) return data.rank < 1 ? 0 : output.elements() * data[data.rank - 1];
+  return 0;
+}
+
+calib::method_options method_options_of(const quantize_config& config) {
+  calib::method_options o;
+  o.bins = config.bins;
+  o.percentile = config.percentile;
+  o.stddev = config.stddev;
+  o.scale = config.scale;
+  return o;
+}
+
+result<calibration> calibrate(std::shared_ptr<const ir::model> m, const std::vector<std::string>& tensors,
+                              data::source& samples, const quantize_config& config, const progress_fn& progress) {
+  const calib::method* method = calib::find_method(config.activation_observer);
+  if (method == nullptr)
+    return error{status::usage, "unknown observer " + config.activation_observer, "--activation-observer",
+                 "use one of " + calib::method_names()};
+  const calib::method_options options = method_options_of(config);
+  std::unordered_map<std::string_view, std::unique_ptr<calib::observer>> observers;
+  for (const std::string& name : tensors) observers[name] = method->make_observer(options);
+
+  exec::session_options session_options;
+  session_options.threads = config.threads;
+  QUANTAL_TRY(session, exec::session::create(m, session_options));
+
+  calibration done;
+  done.method = method->name;
+  mac_counter macs(m->graph);
+  error trouble;
+  bool failed = false;
+  exec::run_options run;
+  run.observe = [&](std::string_view name, const tensor_buffer& value) {
+    if (done.feeds == 0) macs.see(name, value.dims());
+    const auto it = observers.find(name);
+    if (it == observers.end() || failed) return;
+    if (value.type() != dtype::f32) {
+      trouble =
+          error{status::dtype, std::string("a tensor to quantize is ") + quantal::name_of(value.type()) + ", not f32",
+                std::string(name), "exclude its readers with --exclude"};
+      failed = true;
+      return;
+    }
+    it->second->observe(value.as<float>(), static_cast<std::size_t>(value.elements()));
+  };
+
+  QUANTAL_CHECK(samples.rewind());
+  for (;;) {
+    QUANTAL_TRY(feed, samples.next());
+    if (!feed) break;
+    std::vector<exec::named_tensor> inputs;
+    for (auto& [name, value] : feed->inputs) inputs.push_back({name, value});
+    auto outputs = session.run(inputs, run);
+    if (!outputs) return std::move(outputs).failure().at(feed->origin);
+    if (failed) return trouble;
+    ++done.feeds;
+    done.samples += feed->samples;
+    if (progress && !progress("calibrate", done.samples, samples.samples()))
+      return error{status::cancelled, "calibration was cancelled", "", ""};
+  }
+  if (done.feeds == 0)
+    return error{status::data_missing, "the calibration data holds no sample", "--data", "pass at least one sample"};
+  for (const std::string& name : tensors) {
+    const calib::statistics& stats = observers[name]->stats();
+    if (stats.count == 0)
+      return error{status::calibration, "no finite value was observed", name,
+                   "check the data for NaN, or --exclude the readers of this tensor"};
+    done.tensors[name] = stats;
+  }
+  done.macs = macs.result();
+  return done;
+}
+
+}  // namespace quantal::pipeline

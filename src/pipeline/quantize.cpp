@@ -1,0 +1,299 @@
+#include "quantal/pipeline/quantize.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <unordered_set>
+
+#include "quantal/calib/method.hpp"
+#include "quantal/io/file.hpp"
+#include "quantal/onnx/onnx.hpp"
+#include "quantal/ops/infer.hpp"
+#include "quantal/passes/convert_fp16.hpp"
+#include "quantal/passes/pass.hpp"
+#include "quantal/passes/place_qdq.hpp"
+#include "quantal/passes/quantize_dynamic.hpp"
+#include "quantal/pipeline/calibrate.hpp"
+#include "quantal/pipeline/evaluate.hpp"
+#include "quantal/pipeline/recipe.hpp"
+
+namespace quantal::pipeline {
+
+namespace {
+
+// Per-channel DequantizeLinear exists from 13 on, HardSwish from 14, LayerNormalization from 17: old models go to 17.
+constexpr std::int64_t oldest_opset_written = 13, opset_for_old_models = 17;
+
+std::int64_t peak_memory() {
+  std::ifstream f("/proc/self/status");
+  for (std::string line; std::getline(f, line);) {
+    long long kib = 0;
+    if (std::sscanf(line.c_str(), "VmHWM: %lld", &kib) == 1) return static_cast<std::int64_t>(kib) * 1024;
+  }
+  return 0;
+}
+
+error usage(std::string what, std::string where, std::string advice) {
+  return error{status::usage, std::move(what), std::move(where), std::move(advice)};
+}
+
+result<passes::qdq_options> options_of(const quantize_config& c) {
+  passes::qdq_options o;
+  o.per_channel = recipe_of(c.type).per_channel;
+  if (c.activation_type == "s8") {
+    o.activation_type = dtype::s8;
+  } else if (c.activation_type != "u8") {
+    return error{status::unsupported, "activation type " + c.activation_type + " is not available yet",
+                 "--activation-type", "use u8 or s8"};
+  }
+  if (c.weight_type == "u8") {
+    o.weight_type = dtype::u8;
+  } else if (c.weight_type != "s8") {
+    return error{status::unsupported, "weight type " + c.weight_type + " is not available yet", "--weight-type",
+                 "use s8 or u8"};
+  }
+  if (c.weight_observer != "minmax" && c.weight_observer != "mse")
+    return error{status::unsupported, "weight observer " + c.weight_observer + " is not available yet",
+                 "--weight-observer", "use minmax or mse"};
+  if (o.activation_type == dtype::s8 && o.weight_type == dtype::u8)
+    return error{status::unsupported, "s8 activations with u8 weights have no integer kernel", "--weight-type",
+                 "use s8"};
+  if (c.format != "qdq")
+    return error{status::unsupported, "format " + c.format + " is not available yet", "--format", "use qdq"};
+  if (c.io != "float") return error{status::unsupported, "--io " + c.io + " is not available yet", "--io", "use float"};
+  if (c.target != "onnxruntime" && c.target != "any")
+    return usage("unknown target " + c.target, "--target", "use onnxruntime or any");
+  if (!c.preset.empty())
+    return error{status::unsupported, "preset " + c.preset + " is not available for whole models yet", "--preset",
+                 "leave it out for Quantal's own recipe"};
+  if (calib::find_method(c.activation_observer) == nullptr)
+    return usage("unknown observer " + c.activation_observer, "--activation-observer",
+                 "use one of " + calib::method_names());
+  o.clip_weights_by_error = c.weight_observer == "mse";
+  o.symmetric = c.symmetric;
+  o.reduce_range = c.reduce_range;
+  o.for_onnxruntime = c.target == "onnxruntime";
+  o.include = c.include;
+  o.exclude = c.exclude;
+  return o;
+}
+
+class job {
+ public:
+  job(const ir::model& m, const quantize_config& config, data::source* samples, const progress_fn& progress)
+      : config_(config), samples_(samples), progress_(progress), float_(std::make_shared<ir::model>(m)) {}
+
+  result<quantized> run() {
+    const recipe_row& recipe = recipe_of(config_.type);
+    if (!recipe.available)
+      return error{status::unsupported, std::string(recipe.name) + " is not available yet", "--quant-type",
+                   std::string("use ") + recipe.instead};
+    QUANTAL_TRY(options, options_of(config_));
+    if (recipe.needs_data && samples_ == nullptr)
+      return error{status::data_missing, std::string("calibration data required for ") + recipe.name, "",
+                   "pass --data"};
+    QUANTAL_CHECK(tell("quantize", 0));
+    QUANTAL_CHECK(prepare());
+    QUANTAL_TRY(types, ops::infer_types(*float_));
+    quantized_ = std::make_shared<ir::model>(*float_);
+    if (recipe.needs_data) {
+      QUANTAL_CHECK(quantize_static(types, options));
+    } else if (config_.type == quant_type::dynamic_int8) {
+      QUANTAL_TRY(plan, passes::quantize_dynamic(*quantized_, types, options));
+      plan_ = plan;
+    } else {
+      QUANTAL_TRY(plan, passes::convert_fp16(*quantized_, types, options));
+      plan_ = plan;
+    }
+    static_macs(types);
+    QUANTAL_CHECK(measure());
+    cover();
+    stamp();
+    QUANTAL_CHECK(strict());
+    report_.quantization_type = recipe.name;
+    return quantized{std::move(*quantized_), std::move(report_)};
+  }
+
+ private:
+  result<void> tell(const char* stage, std::int64_t done) {
+    if (progress_ && !progress_(stage, done, -1)) return error{status::cancelled, "the job was cancelled", "", ""};
+    return {};
+  }
+
+  result<void> prepare() {
+    const std::int64_t opset = float_->opset_version("");
+    if (opset < oldest_opset_written) QUANTAL_CHECK(onnx::convert_opset(*float_, opset_for_old_models));
+    QUANTAL_TRY(changes, passes::run(*float_, passes::simplify()));
+    (void)changes;
+    return {};
+  }
+
+  result<void> quantize_static(const ops::type_map& types, const passes::qdq_options& options) {
+    QUANTAL_TRY(plan, passes::plan_qdq(*float_, types, options));
+    QUANTAL_TRY(seen, calibrate(float_, plan.observed(), *samples_, config_, progress_));
+    report_.samples = seen.samples;
+    macs_ = seen.macs;
+    if (seen.samples < config_.min_samples) {
+      const std::string text = "only " + std::to_string(seen.samples) + " calibration samples (at least " +
+                               std::to_string(config_.min_samples) + " are advised)";
+      if (config_.strict) return error{status::calibration, text, "--data", "add samples or lower --min-samples"};
+      report_.warnings.push_back(text);
+    }
+    passes::range_map ranges;
+    const calib::method* method = calib::find_method(config_.activation_observer);
+    for (const auto& [name, stats] : seen.tensors) {
+      auto r = method->clip(stats, method_options_of(config_),
+                            {options.activation_type, options.symmetric, options.reduce_range});
+      if (!r) return std::move(r).failure().at(name);
+      ranges[name] = {r->min, r->max};
+      const std::uint64_t odd = stats.nans + stats.positive_infinities + stats.negative_infinities;
+      if (odd > 0)
+        report_.warnings.push_back(std::to_string(odd) + " values of " + name +
+                                   " were NaN or infinite; ranges ignore them");
+    }
+    QUANTAL_TRY(done, passes::place_qdq(*quantized_, plan, ranges, options));
+    for (const passes::placed_tensor& t : done.tensors)
+      report_.ranges.push_back({t.name, t.range.min, t.range.max, t.params.scale, t.params.zero_point});
+    report_.warnings.insert(report_.warnings.end(), done.warnings.begin(), done.warnings.end());
+    for (const passes::placed_tensor& t : done.tensors) counterpart_[t.name] = t.counterpart;
+    plan_ = plan.nodes;
+    return {};
+  }
+
+  // Multiply-adds from inferred shapes, for what no sample has run through.
+  void static_macs(const ops::type_map& types) {
+    if (!macs_.empty()) return;
+    const auto shape_of = [&](const std::string& name) -> std::optional<shape> {
+      if (const ir::constant* c = float_->graph.initializer(name)) return c->value.dims();
+      const auto it = types.find(name);
+      return it == types.end() ? std::nullopt : it->second.concrete();
+    };
+    for (const ir::node& n : float_->graph.nodes) {
+      if (n.inputs.size() < 2 || n.outputs.empty()) continue;
+      const auto x = shape_of(n.inputs[0]), w = shape_of(n.inputs[1]), y = shape_of(n.outputs[0]);
+      if (x && w && y) macs_[n.outputs[0]] = macs_of(n, *x, *w, *y);
+    }
+  }
+
+  // Runs both models on a few samples.
+  result<void> measure() {
+    if (samples_ == nullptr || config_.evaluation_samples <= 0) return {};
+    std::unordered_set<std::string> there;
+    for (const ir::node& n : quantized_->graph.nodes) there.insert(n.outputs.begin(), n.outputs.end());
+    std::vector<std::pair<std::string, std::string>> pairs;
+    for (const ir::node& n : float_->graph.nodes) {
+      if (n.outputs.empty()) continue;
+      const std::string& y = n.outputs[0];
+      if (const auto it = counterpart_.find(y); it != counterpart_.end()) {
+        pairs.emplace_back(y, it->second);
+      } else if (there.count(y) != 0) {
+        pairs.emplace_back(y, y);
+      }
+    }
+    QUANTAL_TRY(e,
+                evaluate(float_, quantized_, pairs, *samples_, config_.evaluation_samples, config_.threads, progress_));
+    report_.outputs = e.outputs;
+    if (report_.samples == 0) report_.samples = e.samples;
+    for (const ir::node& n : float_->graph.nodes) {
+      if (n.outputs.empty()) continue;
+      if (const auto it = e.values.find(n.outputs[0]); it != e.values.end())
+        report_.errors.push_back({n.label(), n.op_type, it->second});
+    }
+    return {};
+  }
+
+  void cover() {
+    using passes::node_form;
+    std::int64_t all = 0, integer = 0;
+    for (std::size_t i = 0; i < plan_.size(); ++i) {
+      const ir::node& n = float_->graph.nodes[i];
+      const node_form form = plan_[i].form;
+      if (form == node_form::other) continue;
+      coverage_row row;
+      row.node = n.label();
+      row.op = n.op_type;
+      const bool stays = form == node_form::floating || form == node_form::stored;
+      row.status = stays ? "float" : "quantized";
+      row.reason = plan_[i].reason;
+      if (const auto it = macs_.find(n.outputs[0]); it != macs_.end()) row.macs = it->second;
+      all += row.macs;
+      if (form == node_form::weighted) integer += row.macs;
+      if (row.macs > 0 && stays) skipped_.push_back(row.node + ": " + row.reason);
+      report_.coverage.push_back(std::move(row));
+    }
+    report_.integer_macs = all > 0 ? static_cast<double>(integer) / static_cast<double>(all) : 0;
+  }
+
+  void stamp() {
+    auto set = [&](const std::string& key, const std::string& value) {
+      for (auto& [k, v] : quantized_->metadata)
+        if (k == key) {
+          v = value;
+          return;
+        }
+      quantized_->metadata.emplace_back(key, value);
+    };
+    set("quantal.quant_type", recipe_of(config_.type).name);
+    if (recipe_of(config_.type).needs_data) set("quantal.contract", "fp32_rne");
+  }
+
+  result<void> strict() {
+    const bool nothing = std::none_of(report_.coverage.begin(), report_.coverage.end(),
+                                      [](const coverage_row& r) { return r.status == "quantized"; });
+    if (nothing && config_.type != quant_type::fp16)
+      report_.warnings.push_back("nothing was quantized: see the reasons in the coverage table");
+    if (config_.strict && !skipped_.empty())
+      return error{status::unsupported, std::to_string(skipped_.size()) + " operators with weights stayed in float",
+                   skipped_[0], "leave --strict out, or --exclude them"};
+    return {};
+  }
+
+  const quantize_config& config_;
+  data::source* samples_;
+  const progress_fn& progress_;
+  std::shared_ptr<ir::model> float_;  // as imported, converted and simplified
+  std::shared_ptr<ir::model> quantized_;
+  std::vector<passes::node_plan> plan_;  // of float_'s nodes
+  std::unordered_map<std::string, std::int64_t> macs_;
+  std::unordered_map<std::string, std::string> counterpart_;
+  std::vector<std::string> skipped_;
+  quantize_report report_;
+};
+
+}  // namespace
+
+result<quantized> quantize_model(const ir::model& m, const quantize_config& config, data::source* samples,
+                                 const progress_fn& progress) {
+  const auto begin = std::chrono::steady_clock::now();
+  QUANTAL_TRY(done, job(m, config, samples, progress).run());
+  done.report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  done.report.peak_rss_bytes = peak_memory();
+  return std::move(done);
+}
+
+result<quantize_report> quantize_file(const std::string& model_path, const std::string& output,
+                                      const quantize_config& config, data::source* samples,
+                                      const progress_fn& progress) {
+  const auto begin = std::chrono::steady_clock::now();
+  if (progress && !progress("import", 0, -1)) return error{status::cancelled, "the job was cancelled", "", ""};
+  QUANTAL_TRY(m, onnx::read_file(model_path));
+  auto done = quantize_model(m, config, samples, progress);
+  if (!done) return std::move(done).failure().at(model_path);
+  if (progress && !progress("export", 0, -1)) return error{status::cancelled, "the job was cancelled", "", ""};
+  QUANTAL_CHECK(onnx::write_file(done->model, output));
+  quantize_report& r = done->report;
+  r.original_model = model_path;
+  r.quantized_model = output;
+  QUANTAL_TRY(original, io::random_file::open(model_path));
+  QUANTAL_TRY(written, io::random_file::open(output));
+  r.original_bytes = static_cast<std::int64_t>(original.size());
+  r.quantized_bytes = static_cast<std::int64_t>(written.size());
+  if (written.size() > 0)
+    r.compression_ratio = static_cast<double>(original.size()) / static_cast<double>(written.size());
+  r.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  r.peak_rss_bytes = peak_memory();
+  return std::move(r);
+}
+
+}  // namespace quantal::pipeline
