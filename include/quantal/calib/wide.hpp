@@ -136,6 +136,7 @@ class wide {
       out.add(static_cast<std::uint64_t>(digit ? c - '0' : c - 'a' + 10), shift, false);
     }
     if (out.negative()) return std::nullopt;  // the sign bit is not a digit
+    if (minus && out == wide{}) return std::nullopt;  // zero has one form
     return minus ? -out : out;
   }
 
