@@ -9,6 +9,7 @@ namespace quantal::ops {
 namespace {
 
 constexpr op_list (*light_files[])() = {
+    // clang-format off
     arithmetic_ops,
     compare_ops,
     unary_ops,
@@ -20,7 +21,11 @@ constexpr op_list (*light_files[])() = {
     move_ops,
     pad_ops,
     gather_ops,
+    select_ops,
     control_ops,
+    einsum_ops,
+    vision_ops,
+    // clang-format on
 };
 
 // Multiply-accumulate, pooling, normalisation, recurrence, quantized forms: one name per line.

@@ -108,16 +108,22 @@ struct bit_xor {
     return static_cast<T>(x ^ y);
   }
 };
+// A shift count outside [0, bits) leaves what sign extension alone leaves (ONNX spec, BitShift-28).
+template <class T>
+bool in_range(T count) {
+  return static_cast<std::uint64_t>(count) < sizeof(T) * 8;
+}
 struct shift_left {
   template <class T>
   T operator()(T x, T y) const {
-    return static_cast<std::uint64_t>(y) >= sizeof(T) * 8 ? T(0) : static_cast<T>(static_cast<std::uint64_t>(x) << y);
+    return in_range(y) ? static_cast<T>(static_cast<std::uint64_t>(x) << y) : T(0);
   }
 };
 struct shift_right {
   template <class T>
   T operator()(T x, T y) const {
-    return static_cast<std::uint64_t>(y) >= sizeof(T) * 8 ? T(0) : static_cast<T>(x >> y);
+    if (in_range(y)) return static_cast<T>(x >> y);
+    return std::is_signed_v<T> && x < T(0) ? static_cast<T>(-1) : T(0);
   }
 };
 struct prelu {

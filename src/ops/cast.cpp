@@ -8,9 +8,10 @@ namespace quantal::ops {
 
 namespace {
 
-cast_rules rules_of(const ir::node& n) {
+cast_rules rules_of(const ir::node& n, std::int64_t opset) {
   cast_rules r;
   r.saturate = n.get_int("saturate", 1) != 0;
+  r.fnuz_infinity = opset >= 28;
   const std::string mode = n.get_string("round_mode", "up");
   r.e8m0 = mode == "down" ? scale_rounding::down : mode == "nearest" ? scale_rounding::nearest : scale_rounding::up;
   return r;
@@ -34,7 +35,7 @@ result<void> cast_input(eval_context& c, dtype to) {
   if (x.type() == to) return c.forward(0, x);
   if (bits_of(to) == 0 || bits_of(x.type()) == 0 || bits_of(to) > 64) return unsupported_type(c, to);
   QUANTAL_TRY(out, c.output(0, to, x.dims()));
-  const cast_rules rules = rules_of(c.node);
+  const cast_rules rules = rules_of(c.node, c.opset);
   const std::size_t in_bits = bits_of(x.type());
   const std::size_t out_bits = bits_of(to);
   if (!convert_elements(x.type(), x.data(), to, out->mutable_data(), 0, rules)) return unsupported_type(c, x.type());

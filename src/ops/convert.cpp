@@ -3,6 +3,7 @@
 #include "quantal/ops/convert.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "quantal/num/float16.hpp"
@@ -124,6 +125,9 @@ std::uint16_t half_of(dtype t, W x) {
 }
 
 std::uint8_t f8_of(dtype t, float x, const cast_rules& r) {
+  const bool fnuz = t == dtype::f8e4m3fnuz || t == dtype::f8e5m2fnuz;
+  if (fnuz && r.fnuz_infinity && r.saturate && std::isinf(x))
+    x = std::copysign(1e30f, x);  // any number that is too large
   switch (t) {
     case dtype::f8e4m3fn: return f32_to_f8e4m3fn(x, r.saturate);
     case dtype::f8e4m3fnuz: return f32_to_f8e4m3fnuz(x, r.saturate);

@@ -543,13 +543,13 @@ result<void> eval_blocks(eval_context& c) {
     gather_strided(c.parallel(), size, dims6, st, x.data(), out->mutable_data());
     return {};
   }
-  // Target [N, b, b, C, h, w] from source [N, C, h, b, w, b].
-  const shape dims6(s[0], b, b, ch, h, w);
+  // Target [N, b, b, C, h, w] (DCR) or [N, C, b, b, h, w] (CRD) from source [N, C, h, b, w, b].
+  const shape dims6 = crd ? shape(s[0], ch, b, b, h, w) : shape(s[0], b, b, ch, h, w);
   stride_list st{};
   st[0] = s[1] * s[2] * s[3];
-  st[1] = s[3];
-  st[2] = 1;
-  st[3] = s[2] * s[3];
+  st[crd ? 1 : 3] = s[2] * s[3];
+  st[crd ? 2 : 1] = s[3];
+  st[crd ? 3 : 2] = 1;
   st[4] = b * s[3];
   st[5] = b;
   QUANTAL_TRY(out, c.output(0, x.type(), shape(s[0], ch * b * b, h, w)));

@@ -12,7 +12,8 @@
 namespace quantal::ops {
 
 struct cast_rules {
-  bool saturate = true;                      // float8: too large becomes the largest number, else infinity or NaN
+  bool saturate = true;        // float8: too large becomes the largest number, else infinity or NaN
+  bool fnuz_infinity = false;  // FNUZ types: infinity becomes the largest number too (Cast-28), not NaN (Cast-19..25)
   scale_rounding e8m0 = scale_rounding::up;  // float8e8m0: which power of two
 };
 
