@@ -1,0 +1,244 @@
+"""Everything that touches the C library: finding it, every declaration of quantal.h that is used here, and `check`.
+
+The rest of the package never sees ctypes errors or status numbers: `check(status, diag)` turns a failure into an
+exception of the fitting Python type that carries the library's code, status name and place.
+"""
+from __future__ import annotations
+
+import ctypes
+import os
+from ctypes import POINTER, Structure, c_char, c_char_p, c_double, c_float, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
+from typing import Optional
+
+__all__ = ["library", "check", "Error", "UnsupportedError", "ModelError", "DataError", "CancelledError"]
+
+ABI_VERSION = 1
+
+
+# ---- exceptions --------------------------------------------------------------------------------------------------
+
+
+class Error(Exception):
+    """A failure of the library. `code`: status number, `status`: its name, `where`: file, node, tensor or sample."""
+
+    code: int = 0
+    status: str = ""
+    where: str = ""
+
+
+class UnsupportedError(Error, NotImplementedError):
+    """Valid, but not something Quantal can do."""
+
+
+class ModelError(Error, ValueError):
+    """The model is damaged or contradicts itself."""
+
+
+class DataError(Error, ValueError):
+    """Samples are missing or do not fit the model."""
+
+
+class ArgumentError(Error, ValueError):
+    """A bad argument or configuration."""
+
+
+class DtypeError(Error, TypeError):
+    """An element type that is not allowed here."""
+
+
+class FileError(Error, OSError):
+    """Reading or writing a file failed."""
+
+
+class MissingFileError(FileError, FileNotFoundError):
+    """A file or directory does not exist."""
+
+
+class OutOfMemoryError(Error, MemoryError):
+    """There is not enough memory."""
+
+
+class CancelledError(Error):
+    """A callback stopped the job."""
+
+
+class InternalError(Error, RuntimeError):
+    """A defect of Quantal; please report it."""
+
+
+def _exception_type(code: int) -> type:
+    exact = {-24: DtypeError, -41: MissingFileError, -43: OutOfMemoryError, -44: CancelledError, -61: UnsupportedError, -70: InternalError}
+    if code in exact:
+        return exact[code]
+    if code > -30 or -70 < code <= -60:
+        return ArgumentError
+    if code > -40:
+        return DataError
+    if code > -50:
+        return FileError
+    return ModelError
+
+
+# ---- structs -----------------------------------------------------------------------------------------------------
+
+
+class _Sized(Structure):
+    """A struct that begins with its own size; everything else starts as zero."""
+
+    def __init__(self, **fields):
+        super().__init__(**fields)
+        self.struct_size = ctypes.sizeof(self)
+
+
+class Diag(_Sized):
+    _fields_ = [("struct_size", c_uint32), ("flags", c_uint32), ("code", c_int32), ("reserved", c_uint32), ("message", c_char * 512),
+                ("where", c_char * 256)]
+
+
+class QuantDesc(_Sized):
+    _fields_ = [("struct_size", c_uint32), ("flags", c_uint32), ("dtype", c_int32), ("rank", c_int32), ("dims", POINTER(c_int64)),
+                ("axis", c_int32), ("reserved", c_uint32), ("scales", c_void_p), ("zero_points", c_void_p), ("count", c_uint64),
+                ("preset", c_char_p)]
+
+
+class Tensor(_Sized):
+    _fields_ = [("struct_size", c_uint32), ("flags", c_uint32), ("name", c_char_p), ("dtype", c_int32), ("rank", c_int32),
+                ("dims", POINTER(c_int64)), ("data", c_void_p), ("bytes", c_uint64)]
+
+
+class Feed(_Sized):
+    _fields_ = [("struct_size", c_uint32), ("flags", c_uint32), ("tensors", POINTER(Tensor)), ("count", c_uint64), ("samples", c_int64)]
+
+
+PullFn = ctypes.CFUNCTYPE(c_int32, c_void_p, POINTER(Feed))
+RewindFn = ctypes.CFUNCTYPE(c_int32, c_void_p)
+ProgressFn = ctypes.CFUNCTYPE(c_int32, c_void_p, c_char_p, c_int64, c_int64)
+
+
+class Job(_Sized):
+    _fields_ = [("struct_size", c_uint32), ("flags", c_uint32), ("quant_type", c_char_p), ("preset", c_char_p),
+                ("activation_observer", c_char_p), ("weight_observer", c_char_p), ("activation_type", c_char_p), ("weight_type", c_char_p),
+                ("format", c_char_p), ("include", POINTER(c_char_p)), ("include_count", c_uint64), ("exclude", POINTER(c_char_p)),
+                ("exclude_count", c_uint64), ("calibration_cache", c_char_p), ("batch_size", c_int64), ("num_calib_batches", c_int64),
+                ("min_samples", c_int64), ("workers", c_int32), ("threads", c_int32), ("data", c_char_p), ("pull", PullFn),
+                ("rewind", RewindFn), ("pull_context", c_void_p), ("progress", ProgressFn), ("progress_context", c_void_p)]
+
+
+class ValueInfo(_Sized):
+    _fields_ = [("struct_size", c_uint32), ("flags", c_uint32), ("name", c_char_p), ("dtype", c_int32), ("rank", c_int32),
+                ("dims", c_int64 * 8)]
+
+
+SYMMETRIC, REDUCE_RANGE, POWER_OF_TWO, STRICT = 1, 2, 4, 8
+
+# ---- the library -------------------------------------------------------------------------------------------------
+
+_DECLARATIONS = {
+    "quantal_version_string": (c_char_p, []),
+    "quantal_abi_version": (c_uint32, []),
+    "quantal_status_name": (c_char_p, [c_int32]),
+    "quantal_strerror": (c_char_p, [c_int32]),
+    "quantal_dtype_from_name": (c_int32, [c_char_p]),
+    "quantal_dtype_name": (c_char_p, [c_int32]),
+    "quantal_dtype_bits": (c_uint32, [c_int32]),
+    "quantal_choose_params": (c_int32, [c_double, c_double, c_int32, c_char_p, c_uint32, POINTER(c_float), POINTER(c_int32)]),
+    "quantal_quantize": (c_int32, [POINTER(QuantDesc), c_void_p, c_size_t, c_void_p, c_size_t]),
+    "quantal_dequantize": (c_int32, [POINTER(QuantDesc), c_void_p, c_size_t, c_void_p, c_size_t]),
+    "quantal_quantize_file": (c_int32, [POINTER(Job), c_char_p, c_char_p, POINTER(c_void_p), POINTER(Diag)]),
+    "quantal_quantize_memory": (c_int32, [POINTER(Job), c_char_p, c_size_t, POINTER(c_void_p), POINTER(c_size_t), POINTER(c_void_p), POINTER(Diag)]),
+    "quantal_free": (None, [c_void_p]),
+    "quantal_session_create_file": (c_int32, [c_char_p, c_int32, POINTER(c_void_p), POINTER(Diag)]),
+    "quantal_session_create_memory": (c_int32, [c_char_p, c_size_t, c_int32, POINTER(c_void_p), POINTER(Diag)]),
+    "quantal_session_free": (None, [c_void_p]),
+    "quantal_session_input_count": (c_uint64, [c_void_p]),
+    "quantal_session_output_count": (c_uint64, [c_void_p]),
+    "quantal_session_input": (c_int32, [c_void_p, c_uint64, POINTER(ValueInfo)]),
+    "quantal_session_output": (c_int32, [c_void_p, c_uint64, POINTER(ValueInfo)]),
+    "quantal_session_run": (c_int32, [c_void_p, POINTER(Tensor), c_uint64, POINTER(c_char_p), c_uint64, POINTER(c_void_p), POINTER(Diag)]),
+    "quantal_results_count": (c_uint64, [c_void_p]),
+    "quantal_results_get": (c_int32, [c_void_p, c_uint64, POINTER(Tensor)]),
+    "quantal_results_free": (None, [c_void_p]),
+    "quantal_compare": (c_int32, [POINTER(Job), c_char_p, c_char_p, c_char_p, POINTER(c_void_p), POINTER(Diag)]),
+    "quantal_cpu": (c_int32, [POINTER(c_void_p)]),
+}
+
+
+def _candidates():
+    if os.environ.get("QUANTAL_LIBRARY"):
+        yield os.environ["QUANTAL_LIBRARY"]
+        return  # asked for by name: no other is tried
+    here = os.path.dirname(os.path.abspath(__file__))
+    yield os.path.join(here, "libquantal.so")
+    root = os.path.dirname(os.path.dirname(os.path.dirname(here)))  # a source checkout
+    yield os.path.join(root, "build", "release", "lib", "libquantal.so")
+    yield "libquantal.so.0"
+
+
+def _load() -> ctypes.CDLL:
+    tried = []
+    for path in _candidates():
+        if os.sep in path and not os.path.exists(path):
+            tried.append(f"{path} (not there)")
+            continue
+        try:
+            loaded = ctypes.CDLL(path)  # releases the GIL during each call
+        except OSError as problem:
+            tried.append(f"{path} ({problem})")
+            continue
+        for name, (result, arguments) in _DECLARATIONS.items():
+            try:
+                function = getattr(loaded, name)
+            except AttributeError:
+                raise ImportError(f"{path} is too old for this package: it has no {name}") from None
+            function.restype, function.argtypes = result, arguments
+        if loaded.quantal_abi_version() < ABI_VERSION:
+            raise ImportError(f"{path} has ABI version {loaded.quantal_abi_version()}, this package needs {ABI_VERSION}")
+        return loaded
+    raise ImportError("libquantal.so was not found; build it (cmake --preset release && cmake --build --preset release) or set "
+                      "QUANTAL_LIBRARY. Tried: " + "; ".join(tried))
+
+
+library = _load()
+
+
+def check(status: int, diag: Optional[Diag] = None, what: str = "") -> None:
+    """Raises the exception that belongs to a failed status; does nothing for success."""
+    if status == 0:
+        return
+    text = diag.message.decode("utf-8", "replace") if diag is not None and diag.message else ""
+    if not text:
+        text = library.quantal_strerror(status).decode()
+        text = f"{what}: {text}" if what else text
+    kind = _exception_type(status)
+    problem = kind(text)
+    problem.code = status
+    problem.status = library.quantal_status_name(status).decode()
+    problem.where = diag.where.decode("utf-8", "replace") if diag is not None else ""
+    raise problem
+
+
+def take_string(pointer: c_void_p) -> str:
+    """The text that a char** output received; frees it."""
+    try:
+        return ctypes.string_at(pointer).decode("utf-8", "replace")
+    finally:
+        library.quantal_free(pointer)
+
+
+def path_bytes(path) -> bytes:
+    """A path as the library takes it. Errors: TypeError, ValueError (a NUL in it)."""
+    encoded = os.fsencode(os.fspath(path))
+    if b"\0" in encoded:
+        raise ValueError("a path contains a NUL character")
+    return encoded
+
+
+def word(value: Optional[str], name: str) -> Optional[bytes]:
+    """A keyword argument that is a word, as bytes. Errors: TypeError, ValueError."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str, not {type(value).__name__}")
+    if "\0" in value:
+        raise ValueError(f"{name} contains a NUL character")
+    return value.encode()

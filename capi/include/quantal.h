@@ -1,0 +1,302 @@
+/* quantal.h: the C interface of Quantal.
+
+   Quantal makes smaller integer models out of float ONNX models, and offers the arithmetic behind them. This header is
+   the whole public C interface: C99, only <stddef.h> and <stdint.h>, usable from C++ and through any foreign function
+   interface. The parts, simplest first:
+
+     1. version and status        what the library is, what its numbers mean
+     2. numbers                   scale and zero point of a range; arrays to integers and back
+     3. whole-model quantization  a file or bytes in, a quantized model out
+     4. sessions                  run a float or quantized model
+     5. comparison                how far two models are apart
+     6. this machine              what the CPU offers
+
+   Rules that hold for every function:
+
+   - The return value is a status: 0 (QUANTAL_OK) or a negative QUANTAL_E_* number. Nothing else travels in it. No
+     function aborts, prints, throws, changes the locale or the floating point environment, or keeps a pointer that it
+     was given beyond the call (the exceptions say so).
+   - Validation is complete before the first byte of an output is written: after an error the outputs are as they were.
+   - Structs begin with `struct_size`: set it to sizeof(the struct) and everything you do not use to zero
+     (`quantal_x v = {sizeof v}` does both in C). That is how an older program works with a newer library and the other
+     way round: the library reads the part both know, and refuses a newer struct only if it uses what the library does
+     not know (QUANTAL_E_VERSION). Unknown flag bits are an error (QUANTAL_E_FLAGS).
+   - Strings are UTF-8, zero-terminated. Sizes in bytes are exact: a buffer that is too small is QUANTAL_E_BUFFER.
+   - What the library allocates for you is freed with the function that its description names.
+   - Functions may be called from several threads at once; one object at a time only where it says so.
+   - `quantal_diag *diag` may be NULL. Where it is not, a failure fills it with a readable message.
+
+   Numbers never change meaning: a status code, a dtype or a flag keeps its value for ever. */
+#ifndef QUANTAL_H
+#define QUANTAL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(QUANTAL_STATIC) || !defined(__GNUC__)
+#define QUANTAL_API
+#else
+#define QUANTAL_API __attribute__((visibility("default")))
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- 1. Version and status ------------------------------------------------------------------------------------- */
+
+#define QUANTAL_VERSION_MAJOR 0
+#define QUANTAL_VERSION_MINOR 1
+#define QUANTAL_VERSION_PATCH 0
+/* Grows when something is added to this header. Programs need a library of at least the number they were built with. */
+#define QUANTAL_ABI_VERSION 1
+
+/* The library that is loaded: major * 10000 + minor * 100 + patch, and as text ("0.1.0"). Static memory. */
+QUANTAL_API uint32_t quantal_version(void);
+QUANTAL_API const char *quantal_version_string(void);
+QUANTAL_API uint32_t quantal_abi_version(void);
+
+/* One number per cause. The groups of ten say whose fault it is: the call, the quantization parameters, the data, files
+   and process, the model, what was asked for, Quantal itself. */
+enum {
+  QUANTAL_OK = 0,
+  QUANTAL_E_NULL = -1,           /* a required pointer is NULL */
+  QUANTAL_E_STRUCT_SIZE = -2,    /* struct_size is 0 or smaller than version 1 of the struct */
+  QUANTAL_E_VERSION = -3,        /* a newer struct or blob than this library knows */
+  QUANTAL_E_FLAGS = -4,          /* unknown flag bit or non-zero reserved word */
+  QUANTAL_E_SHAPE = -5,          /* negative or inconsistent dimension */
+  QUANTAL_E_STRIDE = -6,         /* stride smaller than the row, or of the wrong sign */
+  QUANTAL_E_OVERFLOW = -7,       /* a size does not fit */
+  QUANTAL_E_BUFFER = -8,         /* a buffer is smaller than the shape needs */
+  QUANTAL_E_OVERLAP = -9,        /* input and output overlap where they must not */
+  QUANTAL_E_SCRATCH = -10,       /* workspace missing, short or misaligned */
+  QUANTAL_E_PLAN = -11,          /* plan memory is not a valid plan */
+  QUANTAL_E_STATE = -12,         /* call order */
+  QUANTAL_E_ARGUMENT = -13,      /* any other bad argument */
+  QUANTAL_E_SCALE = -20,         /* zero, negative, NaN, infinite or denormal scale */
+  QUANTAL_E_ZERO_POINT = -21,    /* outside the type's range */
+  QUANTAL_E_RANGE = -22,         /* min > max, or a ratio of scales that cannot be represented */
+  QUANTAL_E_COUNT = -23,         /* number of scales, zero points or channels disagree */
+  QUANTAL_E_DTYPE = -24,         /* type not allowed here */
+  QUANTAL_E_CONTRACT = -25,      /* unknown rounding contract */
+  QUANTAL_E_NAN = -30,           /* NaN where it is forbidden */
+  QUANTAL_E_CALIBRATION = -31,   /* nothing was observed, or too little */
+  QUANTAL_E_DATA_FORMAT = -32,   /* an array or image file cannot be used */
+  QUANTAL_E_DATA_SHAPE = -33,    /* an array does not fit the model's input */
+  QUANTAL_E_DATA_MISSING = -34,  /* no data where data is required */
+  QUANTAL_E_IO = -40,            /* read, write or rename failed */
+  QUANTAL_E_NOT_FOUND = -41,     /* file or directory does not exist */
+  QUANTAL_E_PATH = -42,          /* a path leaves the directory it must stay in */
+  QUANTAL_E_OUT_OF_MEMORY = -43,
+  QUANTAL_E_CANCELLED = -44,     /* a callback asked to stop */
+  QUANTAL_E_MODEL_SYNTAX = -50,  /* the bytes are not what the format says */
+  QUANTAL_E_MODEL_GRAPH = -51,   /* cycle, missing producer, duplicate name */
+  QUANTAL_E_MODEL_TYPE = -52,    /* types or shapes of a model contradict each other */
+  QUANTAL_E_LIMIT = -53,         /* a count, size or depth is above the limit */
+  QUANTAL_E_BOMB = -54,          /* compressed data that would explode */
+  QUANTAL_E_USAGE = -60,         /* configuration */
+  QUANTAL_E_UNSUPPORTED = -61,   /* valid, but not something Quantal can do */
+  QUANTAL_E_GATE = -62,          /* done, but below the quality that was asked for */
+  QUANTAL_E_INTERNAL = -70       /* a defect of Quantal */
+};
+
+/* "data_shape"; "an array does not fit the model's input". Never NULL: "unknown" for numbers it does not know. */
+QUANTAL_API const char *quantal_status_name(int32_t status);
+QUANTAL_API const char *quantal_strerror(int32_t status);
+
+/* What went wrong, for people. Filled by a failing call; unchanged by one that succeeds. All texts are cut to fit and
+   zero-terminated; control characters in names are escaped. */
+typedef struct quantal_diag {
+  uint32_t struct_size;
+  uint32_t flags;        /* 0 */
+  int32_t code;          /* the returned status */
+  uint32_t reserved;     /* 0 */
+  char message[512];     /* "<what> (<where>): <what to do>" on one line */
+  char where[256];       /* file, node, tensor, sample or argument; may be empty */
+} quantal_diag;
+
+/* ---- 2. Numbers ------------------------------------------------------------------------------------------------ */
+
+/* Element types. */
+enum {
+  QUANTAL_DTYPE_NONE = 0,
+  QUANTAL_F32 = 1, QUANTAL_F64 = 2, QUANTAL_F16 = 3, QUANTAL_BF16 = 4,
+  QUANTAL_S8 = 16, QUANTAL_U8 = 17, QUANTAL_S16 = 18, QUANTAL_U16 = 19, QUANTAL_S32 = 20, QUANTAL_U32 = 21,
+  QUANTAL_S64 = 22, QUANTAL_U64 = 23, QUANTAL_S4 = 24, QUANTAL_U4 = 25, QUANTAL_S2 = 26, QUANTAL_U2 = 27,
+  QUANTAL_BOOL = 32
+};
+/* Size of one element in bits (4 for QUANTAL_S4), 0 for a number that is no such type. */
+QUANTAL_API uint32_t quantal_dtype_bits(int32_t dtype);
+/* "s8" -> QUANTAL_S8; QUANTAL_DTYPE_NONE for an unknown name. Case-insensitive. "int8", "float32"... are accepted too. */
+QUANTAL_API int32_t quantal_dtype_from_name(const char *name);
+/* QUANTAL_S8 -> "s8"; "?" for a number that is no such type. */
+QUANTAL_API const char *quantal_dtype_name(int32_t dtype);
+
+enum {
+  QUANTAL_SYMMETRIC = 1,     /* the range is widened to +-max(|min|, |max|); zero point in the middle */
+  QUANTAL_REDUCE_RANGE = 2,  /* one bit less: for kernels whose 16-bit intermediate sums would saturate */
+  QUANTAL_POWER_OF_TWO = 4   /* scale rounded up to a power of two */
+};
+
+/* The parameters that map the real range [min, max] onto an integer type:  real = (q - zero_point) * scale.
+   The range is widened to contain 0, so that 0 is exact.
+   preset: whose rounding and whose precision decide the last bit: NULL or "quantal" (double precision), "onnxruntime"
+   (the same), "torch" (single precision), "tflite", "tensorrt", "ai8x". For [-2, 2] and s8, torch gives zero point -1
+   and onnxruntime 0; both from the same formula. A range with nothing in it (0, 0) gives scale 1, zero point 0.
+   Errors: NULL, RANGE (min > max, an infinite bound), NAN (a bound is NaN), DTYPE, ARGUMENT (unknown preset), FLAGS. */
+QUANTAL_API int32_t quantal_choose_params(double min, double max, int32_t dtype, const char *preset, uint32_t flags,
+                                          float *scale, int32_t *zero_point);
+
+/* How an array is quantized: one scale for all (axis = -1, count = 1), or one per index of an axis (count = dims[axis]).
+   Row-major, dense; rank 0 is one element. */
+typedef struct quantal_quant_desc {
+  uint32_t struct_size;
+  uint32_t flags;              /* 0 */
+  int32_t dtype;               /* of the integers: S8 U8 S16 U16 S32, and S4 U4 S2 U2 packed, first element in the low bits */
+  int32_t rank;                /* 0..8 */
+  const int64_t *dims;         /* [rank]; may be NULL for rank 0 */
+  int32_t axis;                /* -1: per tensor; 0..rank-1: per channel */
+  uint32_t reserved;           /* 0 */
+  const float *scales;         /* [count] positive, finite, normal */
+  const int32_t *zero_points;  /* [count] within dtype; NULL: all 0 */
+  uint64_t count;
+  const char *preset;          /* whose rounding and NaN: NULL is the formula below */
+} quantal_quant_desc;
+
+/* q = saturate(round_half_to_even(x / scale) + zero_point). NaN becomes the zero point, infinities saturate.
+   x: float [elements], x_bytes its size; q: the integers, q_bytes their size. The same bits on every CPU.
+   Errors: SCALE, ZERO_POINT, COUNT, DTYPE, SHAPE, BUFFER, OVERFLOW, OVERLAP. */
+QUANTAL_API int32_t quantal_quantize(const quantal_quant_desc *desc, const float *x, size_t x_bytes, void *q, size_t q_bytes);
+/* x = (q - zero_point) * scale. Errors as above. */
+QUANTAL_API int32_t quantal_dequantize(const quantal_quant_desc *desc, const void *q, size_t q_bytes, float *x, size_t x_bytes);
+
+/* ---- 3. Whole-model quantization ------------------------------------------------------------------------------- */
+
+/* A tensor that the caller owns: dense, row-major, data[bytes]. In arrays of these the first one's struct_size is the
+   distance to the next. */
+typedef struct quantal_tensor {
+  uint32_t struct_size;
+  uint32_t flags;        /* 0 */
+  const char *name;
+  int32_t dtype;
+  int32_t rank;          /* 0..8 */
+  const int64_t *dims;
+  const void *data;
+  uint64_t bytes;
+} quantal_tensor;
+
+/* Samples come from the caller, one feed (= one call of the model) at a time: `pull` fills `tensors` and `count` with one
+   tensor per model input, and returns 1; 0 says that there are no more; a negative number stops the job with
+   QUANTAL_E_CANCELLED. What it points to must stay valid until the next call. `rewind`, if there, starts over (returns 0);
+   without it the library keeps a copy of the first feeds for measuring the result. */
+typedef struct quantal_feed {
+  uint32_t struct_size;
+  uint32_t flags;
+  const quantal_tensor *tensors;
+  uint64_t count;
+  int64_t samples;       /* how many samples this feed holds; 0: the first dimension of the first tensor */
+} quantal_feed;
+typedef int32_t (*quantal_pull_fn)(void *context, quantal_feed *feed);
+typedef int32_t (*quantal_rewind_fn)(void *context);
+
+/* stage: "import", "calibrate", "quantize", "evaluate", "export". done and total count samples; total is -1 while
+   unknown. Return 0 to go on, anything else to stop the job (QUANTAL_E_CANCELLED, nothing is written). */
+typedef int32_t (*quantal_progress_fn)(void *context, const char *stage, int64_t done, int64_t total);
+
+enum { QUANTAL_STRICT = 8 };  /* with QUANTAL_SYMMETRIC, QUANTAL_REDUCE_RANGE: flags of quantal_job */
+
+/* What to do. Names are the words of the command line (`quantal quantize --help`); NULL and 0 are the defaults. */
+typedef struct quantal_job {
+  uint32_t struct_size;
+  uint32_t flags;                    /* QUANTAL_STRICT | QUANTAL_SYMMETRIC | QUANTAL_REDUCE_RANGE */
+  const char *quant_type;            /* "static_int8" (default), "per_channel_int8", "dynamic_int8", "fp16" */
+  const char *preset;
+  const char *activation_observer;   /* "minmax"... */
+  const char *weight_observer;
+  const char *activation_type;       /* "u8" */
+  const char *weight_type;           /* "s8" */
+  const char *format;                /* "qdq" */
+  const char *const *include;        /* globs over node names and operator types */
+  uint64_t include_count;
+  const char *const *exclude;
+  uint64_t exclude_count;
+  const char *calibration_cache;     /* read if it fits the model, else written */
+  int64_t batch_size;                /* 0: 16; for `data` */
+  int64_t num_calib_batches;         /* 0: 100; -1: all */
+  int64_t min_samples;               /* 0: 100; -1: no minimum */
+  int32_t workers;                   /* 0: 4 */
+  int32_t threads;                   /* 0: all cores the process may use */
+  const char *data;                  /* a file or directory of samples, or: */
+  quantal_pull_fn pull;              /* samples from memory */
+  quantal_rewind_fn rewind;
+  void *pull_context;
+  quantal_progress_fn progress;
+  void *progress_context;
+} quantal_job;
+
+/* File to file. The output appears complete or not at all. report_json (may be NULL) receives a JSON object with the keys
+   of `quantal quantize --json`; free it with quantal_free. */
+QUANTAL_API int32_t quantal_quantize_file(const quantal_job *job, const char *model_path, const char *output_path,
+                                          char **report_json, quantal_diag *diag);
+/* Bytes to bytes: a serialized ONNX model without external data. Free *output with quantal_free. */
+QUANTAL_API int32_t quantal_quantize_memory(const quantal_job *job, const void *model, size_t model_bytes, void **output,
+                                            size_t *output_bytes, char **report_json, quantal_diag *diag);
+/* Frees what the library returned through a char** or void**. NULL is allowed. */
+QUANTAL_API void quantal_free(void *memory);
+
+/* ---- 4. Sessions ----------------------------------------------------------------------------------------------- */
+
+/* A loaded model. Immutable: any number of threads may run one session at once. */
+typedef struct quantal_session quantal_session;
+/* The outputs of one run. */
+typedef struct quantal_results quantal_results;
+
+/* threads: 0 = all cores the process may use, 1 = only the caller's. */
+QUANTAL_API int32_t quantal_session_create_file(const char *model_path, int32_t threads, quantal_session **session, quantal_diag *diag);
+QUANTAL_API int32_t quantal_session_create_memory(const void *model, size_t model_bytes, int32_t threads, quantal_session **session,
+                                                  quantal_diag *diag);
+QUANTAL_API void quantal_session_free(quantal_session *session);
+
+/* An input or output as the model declares it. The memory belongs to the session. */
+typedef struct quantal_value_info {
+  uint32_t struct_size;
+  uint32_t flags;
+  const char *name;
+  int32_t dtype;
+  int32_t rank;          /* -1: unknown */
+  int64_t dims[8];       /* -1: not fixed by the model */
+} quantal_value_info;
+QUANTAL_API uint64_t quantal_session_input_count(const quantal_session *session);
+QUANTAL_API uint64_t quantal_session_output_count(const quantal_session *session);
+/* Errors: ARGUMENT (no such index). */
+QUANTAL_API int32_t quantal_session_input(const quantal_session *session, uint64_t index, quantal_value_info *info);
+QUANTAL_API int32_t quantal_session_output(const quantal_session *session, uint64_t index, quantal_value_info *info);
+
+/* Runs the model once. `outputs` (output_count names) says which values to return; 0: the model's outputs in order.
+   Errors: DATA_MISSING, DATA_SHAPE, DATA_FORMAT for feeds that do not fit, what an operator reports. */
+QUANTAL_API int32_t quantal_session_run(const quantal_session *session, const quantal_tensor *feeds, uint64_t feed_count,
+                                        const char *const *outputs, uint64_t output_count, quantal_results **results,
+                                        quantal_diag *diag);
+QUANTAL_API uint64_t quantal_results_count(const quantal_results *results);
+/* Fills `tensor` with pointers into `results`, valid until quantal_results_free. */
+QUANTAL_API int32_t quantal_results_get(const quantal_results *results, uint64_t index, quantal_tensor *tensor);
+QUANTAL_API void quantal_results_free(quantal_results *results);
+
+/* ---- 5. Comparison --------------------------------------------------------------------------------------------- */
+
+/* Runs two models over the same samples. Of `job`, only data or pull, batch_size, num_calib_batches (-1 or 0: all), workers,
+   threads and progress are used. metric: NULL, "top1" or "top5" (needs labels: files with `_label`). json: an object with the keys of
+   `quantal compare --json`; free it with quantal_free. */
+QUANTAL_API int32_t quantal_compare(const quantal_job *job, const char *model_a, const char *model_b, const char *metric,
+                                    char **json, quantal_diag *diag);
+
+/* ---- 6. This machine ------------------------------------------------------------------------------------------- */
+
+/* A JSON object as `quantal cpu --json` prints it; free it with quantal_free. */
+QUANTAL_API int32_t quantal_cpu(char **json);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* QUANTAL_H */

@@ -1,0 +1,84 @@
+// Models and samples from paths (see inputs.hpp).
+#include "inputs.hpp"
+
+#include <filesystem>
+
+#include "quantal/io/text.hpp"
+#include "quantal/onnx/onnx.hpp"
+#include "quantal/pipeline/compare.hpp"
+
+namespace quantal::cli {
+
+namespace fs = std::filesystem;
+
+void add_data_options(args& a, data_options& d, std::int64_t limit) {
+  d.num_calib_batches = limit;
+  a.text("--data", &d.path, "samples: .npz or .npy, or a directory of them (docs/data.md)").group("Data");
+  a.integer("--batch-size", &d.batch_size, "samples per run of the model; a model with a fixed batch keeps its own", 1,
+            1 << 20)
+      .group("Data");
+  a.integer("--num-calib-batches", &d.num_calib_batches, "batches to use; -1: all", -1, INT64_C(1) << 40).group("Data");
+  a.integer("--workers", &d.workers, "readers that work ahead; 0: read when needed", 0, 256).group("Data");
+  a.text("--labels", &d.labels, "classes of the samples, a .npy of integers (or an array `_label` in the .npz)")
+      .group("Data");
+  a.text("--split", &d.split, "of a dataset .yaml").choices({"train", "val"}).group("Data");
+  data::image_options& image = d.image;
+  a.text("--imgsz", &image.imgsz, "size of images: 640, or HEIGHTxWIDTH; left out: the model's").group("Images");
+  a.text("--layout", &image.layout, "").choices({"nchw", "nhwc"}).group("Images");
+  a.text("--mean", &image.mean, "(x - mean) / std: one number, or one per channel with commas").group("Images");
+  a.text("--std", &image.std, "").group("Images");
+  a.text("--value-range", &image.value_range, "what 0..255 becomes: 0..1, 0..255, -1..1").group("Images");
+  a.text("--color", &image.color, "").choices({"rgb", "bgr", "gray"}).group("Images");
+  a.flag("--letterbox", &image.letterbox, "keep the aspect ratio, fill with grey").group("Images");
+}
+
+bool exists(const std::string& path) noexcept {
+  std::error_code failed;
+  return fs::exists(path, failed);
+}
+
+bool is_directory(const std::string& path) noexcept {
+  std::error_code failed;
+  return fs::is_directory(path, failed);
+}
+
+bool same_file(const std::string& a, const std::string& b) noexcept {
+  std::error_code failed;
+  return fs::equivalent(a, b, failed);
+}
+
+result<void> make_directories(const std::string& path) {
+  if (path.empty() || is_directory(path)) return {};
+  std::error_code failed;
+  fs::create_directories(path, failed);
+  if (!failed) return {};
+  return error{status::io, "cannot create the directory: " + failed.message(), io::escape_text(path), {}};
+}
+
+std::string stem_of(const std::string& path) {
+  return fs::path(path).stem().string();
+}
+
+result<void> check_model_exists(const std::string& path) {
+  if (exists(path)) return {};
+  return error{status::not_found, "model file not found: " + io::escape_text(path), {}, {}};
+}
+
+result<std::shared_ptr<ir::model>> load_model(const std::string& path) {
+  QUANTAL_CHECK(check_model_exists(path));
+  QUANTAL_TRY(m, onnx::read_file(path));
+  return std::make_shared<ir::model>(std::move(m));
+}
+
+result<std::unique_ptr<data::source>> open_samples(const data_options& d, const ir::model& m) {
+  data::source_options options;
+  options.batch_size = d.batch_size;
+  options.max_feeds = d.num_calib_batches;
+  options.workers = static_cast<std::int32_t>(d.workers);
+  options.labels = d.labels;
+  options.split = d.split;
+  options.image = d.image;
+  return data::open(d.path, pipeline::fed_inputs(m), options);
+}
+
+}  // namespace quantal::cli

@@ -1,0 +1,37 @@
+// Models and samples as verbs get them: paths from the command line to IR models and data sources.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "args.hpp"
+#include "quantal/base/result.hpp"
+#include "quantal/data/source.hpp"
+#include "quantal/ir/graph.hpp"
+
+namespace quantal::cli {
+
+struct data_options {
+  std::string path;
+  std::string labels;
+  std::string split = "train";
+  std::int64_t batch_size = 16;
+  std::int64_t num_calib_batches = 100;  // -1: all
+  std::int64_t workers = 4;
+  data::image_options image;
+};
+
+// --data and what goes with it. `limit` is the default of --num-calib-batches.
+void add_data_options(args& a, data_options& d, std::int64_t limit);
+// Errors: not_found "model file not found: X".
+result<void> check_model_exists(const std::string& path);
+result<std::shared_ptr<ir::model>> load_model(const std::string& path);
+result<std::unique_ptr<data::source>> open_samples(const data_options& d, const ir::model& m);
+// "best.onnx" -> "best"
+std::string stem_of(const std::string& path);
+result<void> make_directories(const std::string& path);
+bool is_directory(const std::string& path) noexcept;
+bool exists(const std::string& path) noexcept;
+bool same_file(const std::string& a, const std::string& b) noexcept;
+
+}  // namespace quantal::cli

@@ -1,0 +1,210 @@
+// quantal quantize: the main job, and the block that people and scripts read afterwards.
+//
+// Defaults come from pipeline::quantize_config; this file only translates words. Options whose feature is not there yet
+// are listed as such, so that none is silently ignored.
+#include <filesystem>
+
+#include "inputs.hpp"
+#include "output.hpp"
+#include "quantal/calib/method.hpp"
+#include "quantal/io/atomic_file.hpp"
+#include "quantal/io/text.hpp"
+#include "quantal/pipeline/json.hpp"
+#include "quantal/pipeline/quantize.hpp"
+#include "quantal/report/html.hpp"
+#include "quantal/report/summary.hpp"
+#include "verbs.hpp"
+
+namespace quantal::cli {
+namespace {
+
+struct state {
+  std::string model, weights, quant_type = "static_int8", output = "quantized_models", device = "cpu", report;
+  std::int64_t seed = 0, bins = 0;
+  data_options data;
+  pipeline::quantize_config config;
+};
+
+// Words of the contract that the library does not know yet.
+std::vector<std::string> missing_methods(const std::vector<std::string>& known) {
+  std::vector<std::string> out;
+  for (const char* word :
+       {"minmax", "moving_average", "percentile", "percentile_symmetric", "entropy", "entropy_onnxruntime", "mse",
+        "histogram", "octav", "avgmax", "stddev", "scale", "max", "qat_shift"}) {
+    if (std::find(known.begin(), known.end(), word) == known.end()) out.push_back(word);
+  }
+  return out;
+}
+
+void declare(args& a, state& s) {
+  pipeline::quantize_config& c = s.config;
+  a.text("MODEL", &s.model, "the float model (.onnx)");
+  a.text("--weights", &s.weights, "the same as MODEL");
+  a.text("--quant-type", &s.quant_type, "what to make")
+      .choices({"static_int8", "per_channel_int8", "dynamic_int8", "fp16"})
+      .later({"bf16", "fp8", "int16x8", "int4", "mixed"});
+  a.text("-o,--output", &s.output, "file (.onnx) or directory; a directory gets {model}_{quant_type}.onnx");
+  a.text("--device", &s.device, "where to calibrate").choices({"cpu", "cuda"});
+  a.text("--report", &s.report, "write a report: FILE.html or FILE.json");
+  a.flag("--strict", &c.strict, "warnings about data are errors; what was asked for must not stay in float");
+  a.integer("--seed", &s.seed, "of random choices (there are none for these types)", 0, INT64_MAX);
+
+  add_data_options(a, s.data, c.num_calib_batches);
+  a.integer("--min-samples", &c.min_samples, "fewer calibration samples than this are a warning", 0, INT64_C(1) << 40)
+      .group("Data");
+  a.text("--calibration-cache", &c.calibration_cache, "statistics: read if they fit this model, else written")
+      .group("Data");
+
+  a.text("--preset", &c.preset, "numbers like another tool's")
+      .choices({"onnxruntime", "torch", "tflite", "tensorrt", "ai8x"})
+      .group("Recipe");
+  std::vector<std::string> methods;
+  for (const calib::method* m : calib::methods()) methods.emplace_back(m->name);
+  a.text("--activation-observer", &c.activation_observer, "how ranges of activations are found")
+      .choices(methods)
+      .later(missing_methods(methods))
+      .group("Recipe");
+  a.text("--weight-observer", &c.weight_observer, "how ranges of weights are found")
+      .choices(methods)
+      .later(missing_methods(methods))
+      .group("Recipe");
+  a.text("--activation-type", &c.activation_type, "").choices({"u8", "s8"}).later({"u16", "s16"}).group("Recipe");
+  a.text("--weight-type", &c.weight_type, "").choices({"s8", "u8"}).later({"s4", "u4"}).group("Recipe");
+  a.real("--percentile", &c.percentile, "of the percentile observers").group("Recipe");
+  a.real("--stddev", &c.stddev, "of the stddev observer").group("Recipe");
+  a.real("--scale", &c.scale, "of the scale observer").group("Recipe");
+  a.integer("--bins", &s.bins, "of histogram observers; 0: the observer's own", 0, 1 << 20).group("Recipe");
+  a.flag("--symmetric", &c.symmetric, "activations symmetric too").group("Recipe");
+  a.flag("--reduce-range", &c.reduce_range, "weights in 7 bits: for runtimes whose 16-bit sums saturate")
+      .group("Recipe");
+  a.text("--target", &c.target, "forms that ONNX Runtime runs in integers, or any")
+      .choices({"onnxruntime", "any"})
+      .group("Recipe");
+  a.list("--include", &c.include, "only these nodes or operator types (globs; repeatable)").group("Recipe");
+  a.list("--exclude", &c.exclude, "not these nodes or operator types (globs; repeatable)").group("Recipe");
+
+  a.later_option("--format", "qdq or qoperator", "qdq");
+  a.later_option("--io", "type of the model's inputs and outputs: float, int8, uint8", "float");
+  a.later_option("--contract", "how integer results are rescaled: fp32_rne, fixed_double, fixed_single", "fp32_rne");
+  a.later_option("--block-size", "of int4 weights");
+  a.later_option("--accuracy", "none, auto, or methods", "none");
+  a.later_option("--config", "per-layer choices (.yaml)");
+  a.later_option("--max-drop", "gate of mixed");
+  a.later_option("--min-sqnr", "gate of mixed");
+  a.later_option("--max-size", "gate of mixed");
+  a.later_option("--eval", "gate of mixed");
+  a.example(
+      "quantal quantize examples/digits/digits.onnx --quant-type per_channel_int8 --data examples/digits/calib.npz");
+}
+
+// Where the result goes: a file, or {model}_{quant_type}.onnx in a directory that is made.
+result<std::string> output_file(const state& s) {
+  namespace fs = std::filesystem;
+  const bool file = fs::path(s.output).extension() == ".onnx" && !is_directory(s.output);
+  const std::string path =
+      file ? s.output : (fs::path(s.output) / (stem_of(s.model) + "_" + s.quant_type + ".onnx")).string();
+  if (same_file(path, s.model)) {
+    return error{status::usage, "the output would replace the model: " + io::escape_text(path), "--output",
+                 "choose another file"};
+  }
+  const std::string parent = fs::path(path).parent_path().string();
+  if (exists(parent) && !is_directory(parent)) {
+    return error{status::io, "not a directory: " + io::escape_text(parent), "--output", {}};
+  }
+  QUANTAL_CHECK(make_directories(parent));
+  return path;
+}
+
+// Lines of more than 100 columns continue below, indented.
+std::string wrapped(const std::string& text) {
+  std::string out;
+  std::size_t from = 0;
+  while (from < text.size()) {
+    std::size_t end = text.find('\n', from);
+    if (end == std::string::npos) end = text.size();
+    std::string line = text.substr(from, end - from);
+    while (line.size() > 100 && line.rfind("  Original model", 0) != 0 && line.rfind("  Quantized model", 0) != 0) {
+      std::size_t cut = line.rfind(' ', 100);
+      if (cut == std::string::npos || cut < 20) break;
+      out += line.substr(0, cut) + "\n";
+      line = std::string(13, ' ') + line.substr(cut + 1);
+    }
+    out += line + "\n";
+    from = end + 1;
+  }
+  return out;
+}
+
+std::string summary_text(const pipeline::quantize_report& r, const common_options& common,
+                         const std::string& report_file) {
+  std::string out = wrapped(report::summary(r));
+  if (common.verbose) {
+    std::vector<std::vector<std::string>> rows;
+    for (const pipeline::coverage_row& row : r.coverage) rows.push_back({row.op, row.node, row.status, row.reason});
+    out += "\nNodes:\n" + table({"operator", "node", "status", "reason"}, rows);
+  }
+  if (!report_file.empty()) out += "Report: " + io::escape_text(report_file, 4096) + "\n";
+  return out + "Took " + io::fixed(r.seconds, 2) + " s, peak memory " + megabytes(r.peak_rss_bytes) + "\n";
+}
+
+result<void> write_report(const state& s, const pipeline::quantize_report& r) {
+  const std::string extension = std::filesystem::path(s.report).extension().string();
+  return io::write_file(s.report,
+                        std::string_view(extension == ".json" ? pipeline::to_json(r) + "\n" : report::html(r)));
+}
+
+result<int> quantize(state& s, const args& a, const common_options& common) {
+  if (s.device == "cuda")
+    return error{status::unsupported, "files are device-independent; use --device cpu", "--device cuda", {}};
+  if (!s.weights.empty() && !s.model.empty() && s.weights != s.model) {
+    return error{status::usage, "MODEL and --weights name different files", {}, "give one of them"};
+  }
+  if (s.model.empty()) s.model = s.weights;
+  if (s.model.empty())
+    return error{status::usage, "no model given", {}, "quantal quantize MODEL.onnx, see quantal quantize --help"};
+  if (!s.report.empty()) {
+    const std::string extension = std::filesystem::path(s.report).extension().string();
+    if (extension != ".html" && extension != ".json") {
+      return error{status::usage, "--report must end in .html or .json: " + io::escape_text(s.report), {}, {}};
+    }
+  }
+  QUANTAL_CHECK(check_model_exists(s.model));
+  s.config.type = *pipeline::quant_type_from(s.quant_type);
+  s.config.batch_size = s.data.batch_size;
+  s.config.num_calib_batches = s.data.num_calib_batches;
+  s.config.workers = static_cast<std::int32_t>(s.data.workers);
+  s.config.bins = static_cast<std::int32_t>(s.bins);
+  s.config.threads = static_cast<std::size_t>(common.threads);
+  const bool is_static = s.quant_type == "static_int8" || s.quant_type == "per_channel_int8";
+  const bool has_cache = !s.config.calibration_cache.empty() && exists(s.config.calibration_cache);
+  if (is_static && s.data.path.empty() && !has_cache) {
+    return error{status::data_missing, "calibration data required for " + s.quant_type + ": pass --data", {}, {}};
+  }
+  std::unique_ptr<data::source> samples;
+  if (!s.data.path.empty()) {
+    QUANTAL_TRY(m, load_model(s.model));
+    QUANTAL_TRY(opened, open_samples(s.data, *m));
+    samples = std::move(opened);
+  }
+  QUANTAL_TRY(output, output_file(s));
+  pipeline::quantize_report report;
+  {
+    progress_bar bar(common);
+    QUANTAL_TRY(done, pipeline::quantize_file(s.model, output, s.config, samples.get(), bar.hook()));
+    report = std::move(done);
+  }
+  if (!s.report.empty()) QUANTAL_CHECK(write_report(s, report));
+  (void)a;
+  QUANTAL_CHECK(print(common.json ? pipeline::to_json(report) + "\n" : summary_text(report, common, s.report)));
+  return 0;
+}
+
+}  // namespace
+
+action quantize_verb(args& a) {
+  auto s = std::make_shared<state>();
+  declare(a, *s);
+  return [s, &a](const common_options& common) { return quantize(*s, a, common); };
+}
+
+}  // namespace quantal::cli
