@@ -25,6 +25,14 @@ constexpr double f64_of_bits(uint64_t b) noexcept {
   return __builtin_bit_cast(double, b);
 }
 
+// The bits of a float in memory, through no floating-point register (an FPU may be off).
+constexpr uint32_t load_bits(const float* p) noexcept {
+  if (__builtin_is_constant_evaluated()) return bits_of_f32(*p);
+  uint32_t b = 0;
+  __builtin_memcpy(&b, p, sizeof(b));
+  return b;
+}
+
 constexpr bool is_nan(float x) noexcept {
   return (bits_of_f32(x) & 0x7fffffffu) > 0x7f800000u;
 }
@@ -38,10 +46,8 @@ constexpr bool is_finite(double x) noexcept {
   return (bits_of_f64(x) & (uint64_t{0x7ff} << 52)) != (uint64_t{0x7ff} << 52);
 }
 // Finite, not zero, not denormal, positive: what a scale must be.
-constexpr bool is_positive_normal(float x) noexcept {
-  const uint32_t b = bits_of_f32(x);
-  return b >= 0x00800000u && b < 0x7f800000u;
-}
+constexpr bool is_positive_normal_f32(uint32_t b) noexcept { return b >= 0x00800000u && b < 0x7f800000u; }
+constexpr bool is_positive_normal(float x) noexcept { return is_positive_normal_f32(bits_of_f32(x)); }
 constexpr bool is_positive_normal(double x) noexcept {
   const uint64_t b = bits_of_f64(x);
   return b >= (uint64_t{1} << 52) && b < (uint64_t{0x7ff} << 52);

@@ -30,18 +30,17 @@ constexpr const char* name_of(contract c) noexcept {
   return "?";
 }
 
-// RNE(f32(x) * ratio) in f32 arithmetic, saturated to s32. ratio is positive and normal.
-constexpr int32_t multiply_fp32_rne(int32_t x, float ratio) noexcept {
+// RNE(f32(x) * ratio) in f32 arithmetic, saturated to s32. The ratio, given by its bits, is positive and normal.
+constexpr int32_t multiply_fp32_rne_bits(int32_t x, uint32_t ratio) noexcept {
   if (x == 0) return 0;
   uint64_t magnitude = x < 0 ? uint64_t{0} - static_cast<uint64_t>(int64_t{x}) : static_cast<uint64_t>(x);
-  const uint32_t b = bits_of_f32(ratio);
-  int32_t exponent = static_cast<int32_t>(b >> 23) - 150;  // ratio = mantissa * 2^exponent
+  int32_t exponent = static_cast<int32_t>(ratio >> 23) - 150;  // ratio = mantissa * 2^exponent
   const int32_t excess = 40 - __builtin_clzll(magnitude);  // bits above 24: int -> f32 rounds them off
   if (excess > 0) {
     magnitude = round_shift(magnitude, excess, false, rounding::half_even);
     exponent += excess;
   }
-  uint64_t product = magnitude * ((b & 0x7fffffu) | 0x800000u);
+  uint64_t product = magnitude * ((ratio & 0x7fffffu) | 0x800000u);
   const int32_t drop = 40 - __builtin_clzll(product);  // the f32 product keeps 24 bits
   if (drop > 0) {
     product = round_shift(product, drop, false, rounding::half_even);
@@ -52,6 +51,10 @@ constexpr int32_t multiply_fp32_rne(int32_t x, float ratio) noexcept {
   const uint64_t whole =
       exponent >= 0 ? product << exponent : round_shift(product, -exponent, false, rounding::half_even);
   return saturate_s32(x < 0 ? -static_cast<int64_t>(whole) : static_cast<int64_t>(whole));
+}
+
+constexpr int32_t multiply_fp32_rne(int32_t x, float ratio) noexcept {
+  return multiply_fp32_rne_bits(x, bits_of_f32(ratio));
 }
 
 // How accumulators become codes. `ratios` (fp32_rne) or `multipliers` (the fixed contracts) holds one entry for all
@@ -68,7 +71,7 @@ struct requantizer {
 constexpr int32_t multiply(int32_t x, const requantizer& r, size_t channel) noexcept {
   const size_t i = r.count == 1 ? 0 : channel;
   switch (r.rule) {
-    case contract::fp32_rne: return multiply_fp32_rne(x, r.ratios[i]);
+    case contract::fp32_rne: return multiply_fp32_rne_bits(x, load_bits(r.ratios + i));
     case contract::fixed_double: return multiply_fixed_double(x, r.multipliers[i]);
     case contract::fixed_single: return multiply_fixed_single(x, r.multipliers[i]);
   }
@@ -109,7 +112,7 @@ constexpr status check_requantizer(const requantizer& r, dtype type, size_t chan
   for (size_t i = 0; i < r.count; ++i) {
     status s = status::ok;
     if (r.rule == contract::fp32_rne)
-      s = is_positive_normal(r.ratios[i]) ? status::ok : status::scale;
+      s = is_positive_normal_f32(load_bits(r.ratios + i)) ? status::ok : status::scale;
     else
       s = check_fixed_multiplier(r.multipliers[i]);
     if (s == status::ok) continue;

@@ -1,5 +1,6 @@
 // The elementwise kernels of this ISA; include it where its instructions are switched on.
 #pragma once
+#if defined(__AVX2__) && defined(__FMA__)
 #include "quantal/kernels/avx2/vec.hpp"
 #include "quantal/kernels/elementwise_simd.hpp"
 
@@ -10,3 +11,4 @@ inline constexpr elementwise_table elementwise = simd::make_elementwise<vec>("av
 
 }  // namespace QUANTAL_KERNEL_COPY
 }  // namespace quantal::kernels::avx2
+#endif

@@ -1,5 +1,7 @@
 // Vectors of AVX2 with FMA: eight f32 or s32. The type that elementwise_simd.hpp is instantiated with.
+// Empty where the compiler may not use these instructions.
 #pragma once
+#if defined(__AVX2__) && defined(__FMA__)
 #include <immintrin.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -78,3 +80,4 @@ struct vec {
 
 }  // namespace QUANTAL_KERNEL_COPY
 }  // namespace quantal::kernels::avx2
+#endif

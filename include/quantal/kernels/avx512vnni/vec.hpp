@@ -1,5 +1,7 @@
 // Vectors of AVX-512 (F, BW, DQ, VL): sixteen f32 or s32.
+// Empty where the compiler may not use these instructions.
 #pragma once
+#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
 #include <immintrin.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -78,3 +80,4 @@ struct vec {
 
 }  // namespace QUANTAL_KERNEL_COPY
 }  // namespace quantal::kernels::avx512vnni
+#endif

@@ -1,9 +1,10 @@
 // Vectors of AArch64 Advanced SIMD: four f32 or s32.
+// Empty where the compiler may not use these instructions.
 #pragma once
+#if defined(__aarch64__)
 #include <arm_neon.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 #include "quantal/kernels/copy.hpp"
 
@@ -78,3 +79,4 @@ struct vec {
 
 }  // namespace QUANTAL_KERNEL_COPY
 }  // namespace quantal::kernels::neon
+#endif

@@ -1,5 +1,6 @@
 // The elementwise kernels of this ISA; include it where its instructions are switched on.
 #pragma once
+#if defined(__SSE4_1__)
 #include "quantal/kernels/elementwise_simd.hpp"
 #include "quantal/kernels/sse41/vec.hpp"
 
@@ -10,3 +11,4 @@ inline constexpr elementwise_table elementwise = simd::make_elementwise<vec>("ss
 
 }  // namespace QUANTAL_KERNEL_COPY
 }  // namespace quantal::kernels::sse41
+#endif

@@ -1,5 +1,7 @@
 // Vectors of SSE4.1: four f32 or s32. No fused multiply-add, so quotients are divided.
+// Empty where the compiler may not use these instructions.
 #pragma once
+#if defined(__SSE4_1__)
 #include <smmintrin.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -74,3 +76,4 @@ struct vec {
 
 }  // namespace QUANTAL_KERNEL_COPY
 }  // namespace quantal::kernels::sse41
+#endif

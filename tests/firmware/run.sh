@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# The core on microcontrollers: every header of ranks 0 to 4 that claims it compiles freestanding for Cortex-M0, M4 and rv32imc;
+# the run-time path needs nothing but mem* and libgcc's integer helpers and has no floating-point instruction; a self-test without
+# libc or heap runs on an emulated Cortex-M4 (QEMU mps2-an386).
+# usage: run.sh ROOT
+set -u
+root=$(cd "$1" && pwd); here=$root/tests/firmware; work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
+passed=0 failed=0 skipped=0
+pass() { passed=$((passed + 1)); echo "ok: $*"; }
+fail() { failed=$((failed + 1)); echo "FAILED: $*"; }
+skip() { skipped=$((skipped + 1)); echo "skip: $*"; }
+language=(-std=c++20 -ffreestanding -fno-exceptions -fno-rtti -fno-threadsafe-statics -Wall -Wextra -Wconversion -Wshadow -Werror
+  -ffunction-sections -fdata-sections -I "$root/include")
+# Integer helpers of libgcc: Arm's run-time ABI names and the generic ones (64-bit shift, multiply, divide; count of zeros; Thumb-1 switch tables).
+allowed='^(mem(cpy|set|move|cmp)|__aeabi_(lmul|llsl|llsr|lasr|uldivmod|ldivmod|idiv|uidiv|idivmod|uidivmod|memcpy4?|memset|memclr4?)|__(mul|div|udiv|mod|umod|ashl|ashr|lshr)[sd]i3|__clz[sd]i2|__gnu_thumb1_case_[us][qhs]i)$'
+
+headers=$(cd "$root/include" && grep -rl --include='*.hpp' 'Freestanding' quantal | LC_ALL=C sort)
+cores=("m0 arm-none-eabi -mcpu=cortex-m0 -mthumb" "m4 arm-none-eabi -mcpu=cortex-m4 -mthumb -mfloat-abi=hard -mfpu=fpv4-sp-d16"
+  "rv32imc riscv64-unknown-elf -march=rv32imc -mabi=ilp32")
+for core in "${cores[@]}"; do
+  read -r name tools flags <<<"$core"
+  if ! command -v "$tools-g++" >/dev/null; then skip "$name: $tools-g++ is not installed"; continue; fi
+  for header in $headers; do echo "#include \"$header\""; done >"$work/all.cpp"
+  if "$tools-g++" $flags "${language[@]}" -fsyntax-only "$work/all.cpp"; then pass "$name: $(wc -w <<<"$headers") headers compile"; else fail "$name: headers"; fi
+  for level in -Os -O2; do
+    if ! "$tools-g++" $flags "${language[@]}" $level -c "$here/requant_path.cpp" -o "$work/path-$name.o"; then fail "$name $level: requant_path"; continue; fi
+    foreign=$("$tools-nm" -u "$work/path-$name.o" | awk '{print $2}' | grep -Ev "$allowed" || true)
+    if [ -z "$foreign" ]; then
+      pass "$name $level: $("$tools-size" "$work/path-$name.o" | awk 'NR==2{print $1}') bytes, needs: $("$tools-nm" -u "$work/path-$name.o" | awk '{printf "%s ", $2}')"
+    else fail "$name $level: undefined symbols: $foreign"; fi
+    # K16: usable with the FPU off.
+    if "$tools-objdump" -d "$work/path-$name.o" | awk -F'\t' '{print $3}' | grep -E '^(v(add|sub|mul|div|cvt|ldr|str|mov|cmp|neg|abs|fma|ml)|f(add|sub|mul|div|lw|sw|cvt|mv))' | head -3 | grep .; then
+      fail "$name $level: floating-point instructions in the integer path"
+    else pass "$name $level: no floating-point instruction"; fi
+  done
+done
+
+for tool in arm-none-eabi-g++ qemu-system-arm; do
+  command -v $tool >/dev/null || { skip "Cortex-M4: $tool is not installed"; echo "tests: $passed passed, $failed failed, $skipped skipped"; [ $failed -eq 0 ]; exit; }
+done
+m4=(-mcpu=cortex-m4 -mthumb -mfloat-abi=hard -mfpu=fpv4-sp-d16)
+for level in -Os -O2; do
+  if arm-none-eabi-g++ "${m4[@]}" "${language[@]}" $level -c "$here/firmware_main.cpp" -o "$work/main.o" &&
+    arm-none-eabi-g++ "${m4[@]}" "${language[@]}" $level -c "$here/requant_path.cpp" -o "$work/path.o" &&
+    arm-none-eabi-gcc "${m4[@]}" -std=c11 -ffreestanding -fno-tree-loop-distribute-patterns $level -Wall -c "$here/start.c" -o "$work/start.o" &&
+    arm-none-eabi-gcc "${m4[@]}" -nostdlib -Wl,--gc-sections -T "$here/mps2.ld" "$work/start.o" "$work/main.o" "$work/path.o" -lgcc -o "$work/firmware.elf"; then
+    timeout 60 qemu-system-arm -M mps2-an386 -nographic -monitor none -serial none -semihosting-config enable=on,target=native \
+      -kernel "$work/firmware.elf" >"$work/out" 2>&1 </dev/null
+    code=$?
+    if [ $code -eq 0 ] && grep -q 'self-test passed' "$work/out"; then
+      pass "Cortex-M4 $level: runs in QEMU, $(arm-none-eabi-size "$work/firmware.elf" | awk 'NR==2{print $1}') bytes with the self-test"
+    else fail "Cortex-M4 $level: check $code failed"; cat "$work/out"; fi
+  else fail "Cortex-M4 $level: does not build"; fi
+done
+echo "tests: $passed passed, $failed failed, $skipped skipped"
+[ $failed -eq 0 ]
