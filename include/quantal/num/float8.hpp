@@ -58,11 +58,11 @@ constexpr float f4e2m1_to_f32(uint8_t c) noexcept {
 // How a positive number becomes a power of two.
 enum class scale_rounding : uint8_t { down, up, nearest };  // nearest: ties (exactly 1.5 * 2^e) up
 
-// NaN, infinity (unless `saturate`), zero and negative numbers: see the body; ONNX and ml_dtypes agree on NaN only.
+// NaN, infinities and negative numbers have no code but NaN's; 0 becomes the smallest scale. Finite overflow (rounding
+// up from 2^127) saturates or is NaN.
 constexpr uint8_t f32_to_f8e8m0(float x, scale_rounding mode = scale_rounding::nearest, bool saturate = true) noexcept {
   const unpacked_float u = unpack(x);
-  if (u.nan || (u.negative && u.mantissa != 0)) return 0xff;  // a scale is positive
-  if (u.infinite) return saturate && !u.negative ? 0xfe : 0xff;
+  if (u.nan || u.infinite || (u.negative && u.mantissa != 0)) return 0xff;
   if (u.mantissa == 0) return 0;  // the smallest scale
   const uint64_t rest = u.mantissa << 1;
   const bool bump = mode == scale_rounding::up ? rest != 0 : mode == scale_rounding::nearest && (rest >> 63) != 0;
