@@ -11,7 +11,7 @@ namespace {
 cast_rules rules_of(const ir::node& n, std::int64_t opset) {
   cast_rules r;
   r.saturate = n.get_int("saturate", 1) != 0;
-  r.fnuz_infinity = opset >= 28;
+  r.fnuz_infinity = opset >= 24;
   const std::string mode = n.get_string("round_mode", "up");
   r.e8m0 = mode == "down" ? scale_rounding::down : mode == "nearest" ? scale_rounding::nearest : scale_rounding::up;
   return r;

@@ -500,31 +500,26 @@ result<void> infer_col2im(infer_context& c) {
 
 // ---- MaxUnpool: values back to the positions that MaxPool gave ----
 
-result<shape> unpooled(const eval_context& c, const shape& s) {
+// Shape of the tensor that was pooled, as kernel, strides and pads tell it: indices count in this one.
+result<shape> pooled_from(const eval_context& c, const shape& s) {
   shape dims = s;
-  if (c.has_input(2)) {
-    QUANTAL_TRY(given, ints_of(c, 2));
-    if (static_cast<std::int32_t>(given.size()) != s.rank)
-      return c.fail(status::data_shape, "output_shape does not fit the input");
-    for (std::int32_t i = 0; i < s.rank; ++i) dims[i] = given[static_cast<std::size_t>(i)];
-    return dims;
-  }
   const int_list kernel = c.node.get_ints("kernel_shape");
   int_list strides = c.node.get_ints("strides");
   int_list pads = c.node.get_ints("pads");
   const auto r = static_cast<std::size_t>(s.rank - 2);
   if (strides.empty()) strides.assign(r, 1);
   if (pads.empty()) pads.assign(2 * r, 0);
-  if (kernel.size() != r || strides.size() != r || pads.size() != 2 * r)
+  if (kernel.size() != r || strides.size() != r || pads.size() != 2 * r) {
     return c.fail(status::model_type, "kernel, strides or pads do not fit the input");
+  }
+  const auto in_range = [](std::int64_t v, std::int64_t least) { return v >= least && v <= INT32_MAX; };
   for (std::size_t i = 0; i < r; ++i) {
-    if (kernel[i] < 1 || strides[i] < 1 || kernel[i] > INT32_MAX || strides[i] > INT32_MAX ||
-        std::abs(pads[i]) > INT32_MAX || std::abs(pads[i + r]) > INT32_MAX ||
-        s[static_cast<std::int32_t>(i) + 2] > INT32_MAX) {
+    std::int64_t& d = dims[static_cast<std::int32_t>(i) + 2];
+    if (!in_range(kernel[i], 1) || !in_range(strides[i], 1) || !in_range(pads[i], 0) || !in_range(pads[i + r], 0) ||
+        !in_range(d, 0)) {
       return c.fail(status::model_type, "kernel, stride or pad is out of range");
     }
-    dims[static_cast<std::int32_t>(i) + 2] =
-        (s[static_cast<std::int32_t>(i) + 2] - 1) * strides[i] + kernel[i] - pads[i] - pads[i + r];
+    d = (d - 1) * strides[i] + kernel[i] - pads[i] - pads[i + r];
   }
   return dims;
 }
@@ -534,16 +529,34 @@ result<void> eval_max_unpool(eval_context& c) {
   const tensor_buffer& x = c.input(0);
   if (x.type() != dtype::f32) return unsupported_type(c, x.type());
   QUANTAL_TRY(at, ints_of(c, 1));
-  if (x.dims().rank < 3 || !(c.input(1).dims() == x.dims()))
+  if (x.dims().rank < 3 || !(c.input(1).dims() == x.dims())) {
     return c.fail(status::data_shape, "values and indices must have one shape");
-  // Indices count in the tensor that was pooled: of the kernel's size, even when output_shape asks for more.
-  QUANTAL_TRY(dims, unpooled(c, x.dims()));
+  }
+  QUANTAL_TRY(from, pooled_from(c, x.dims()));
+  shape dims = from;
+  if (c.has_input(2)) {
+    QUANTAL_TRY(given, ints_of(c, 2));
+    if (static_cast<std::int32_t>(given.size()) != dims.rank)
+      return c.fail(status::data_shape, "output_shape does not fit");
+    std::copy(given.begin(), given.end(), dims.dims);
+  }
   QUANTAL_TRY(out, c.output(0, x.type(), dims));
   std::memset(out->mutable_data(), 0, out->bytes());
   for (std::size_t i = 0; i < at.size(); ++i) {
-    if (at[i] < 0 || at[i] >= out->elements())
+    std::int64_t rest = at[i];
+    std::int64_t to = 0;
+    std::int64_t step = 1;
+    bool inside = rest >= 0;
+    for (std::int32_t k = dims.rank - 1; k >= 0; --k) {
+      if (from[k] <= 0) return c.fail(status::data_shape, "pads leave nothing of the pooled tensor");
+      inside = inside && rest % from[k] < dims[k];
+      to += rest % from[k] * step;
+      rest /= from[k];
+      step *= dims[k];
+    }
+    if (!inside || rest != 0)
       return c.fail(status::data_format, "index " + std::to_string(at[i]) + " is outside the result");
-    out->mutable_as<float>()[at[i]] = x.as<float>()[i];
+    out->mutable_as<float>()[to] = x.as<float>()[i];
   }
   return {};
 }

@@ -13,7 +13,7 @@ namespace quantal::ops {
 
 struct cast_rules {
   bool saturate = true;        // float8: too large becomes the largest number, else infinity or NaN
-  bool fnuz_infinity = false;  // FNUZ types: infinity becomes the largest number too (Cast-28), not NaN (Cast-19..25)
+  bool fnuz_infinity = false;  // FNUZ types: infinity becomes the largest number too (Cast-24), not NaN (Cast-19..23)
   scale_rounding e8m0 = scale_rounding::up;  // float8e8m0: which power of two
 };
 
