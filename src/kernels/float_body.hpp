@@ -69,6 +69,100 @@ bool gemm(const gemm_f32& g) noexcept {
   return true;
 }
 
+// ---- packed product -----------------------------------------------------------------------------------------------
+
+// Registers: rows * 2 sums, two vectors of B, one broadcast of A.
+#if defined(__AVX512F__)
+constexpr int max_rows = 12;
+#elif defined(__AVX__)
+constexpr int max_rows = 6;
+#else
+constexpr int max_rows = 5;
+#endif
+constexpr std::int64_t columns = 2 * width;
+
+template <int Rows>
+inline void micro_kernel(const float* a, const float* b, std::int64_t k, float* c, std::int64_t stride) noexcept {
+  vec sums[Rows][2];
+#pragma GCC unroll 12
+  for (int r = 0; r < Rows; ++r) {
+    sums[r][0] = load(c + r * stride);
+    sums[r][1] = load(c + r * stride + width);
+  }
+  for (; k > 0; --k, a += Rows, b += columns) {
+    const vec b0 = load(b), b1 = load(b + width);
+#pragma GCC unroll 12
+    for (int r = 0; r < Rows; ++r) {
+      const vec left = fill(a[r]);
+      sums[r][0] = multiply_add(left, b0, sums[r][0]);
+      sums[r][1] = multiply_add(left, b1, sums[r][1]);
+    }
+  }
+#pragma GCC unroll 12
+  for (int r = 0; r < Rows; ++r) {
+    store(c + r * stride, sums[r][0]);
+    store(c + r * stride + width, sums[r][1]);
+  }
+}
+
+template <int Rows>
+void multiply(const panel_product& p) noexcept {
+  constexpr std::int64_t depth = 512;  // a panel of A and the sums stay in the first level cache
+  float edge[Rows * columns];
+  for (std::int64_t k = 0; k < p.k; k += depth) {
+    const std::int64_t deep = p.k - k < depth ? p.k - k : depth;
+    for (std::int64_t i = 0; i < p.m; i += Rows) {
+      const float* a = p.a + i * p.k + k * Rows;
+      const std::int64_t tall = p.m - i < Rows ? p.m - i : Rows;
+      for (std::int64_t j = 0; j < p.n; j += columns) {
+        const float* b = p.b + j * p.k + k * columns;
+        float* c = p.c + i * p.c_stride + j;
+        const std::int64_t wide = p.n - j < columns ? p.n - j : columns;
+        if (tall == Rows && wide == columns) {
+          micro_kernel<Rows>(a, b, deep, c, p.c_stride);
+          continue;
+        }
+        for (std::int64_t r = 0; r < tall; ++r)
+          __builtin_memcpy(edge + r * columns, c + r * p.c_stride, static_cast<std::size_t>(wide) * 4);
+        micro_kernel<Rows>(a, b, deep, edge, columns);
+        for (std::int64_t r = 0; r < tall; ++r)
+          __builtin_memcpy(c + r * p.c_stride, edge + r * columns, static_cast<std::size_t>(wide) * 4);
+      }
+    }
+  }
+}
+
+void multiply_panels(const panel_product& p) noexcept {
+  switch (p.rows) {
+    case 1: return multiply<1>(p);
+    case 2: return multiply<2>(p);
+    case 3: return multiply<3>(p);
+    case 4: return multiply<4>(p);
+    case 5: return multiply<5>(p);
+#if defined(__AVX__)
+    case 6: return multiply<6>(p);
+#endif
+#if defined(__AVX512F__)
+    case 7: return multiply<7>(p);
+    case 8: return multiply<8>(p);
+    case 9: return multiply<9>(p);
+    case 10: return multiply<10>(p);
+    case 11: return multiply<11>(p);
+    case 12: return multiply<12>(p);
+#endif
+    default: return;
+  }
+}
+
+void spread_row(const float* row, std::int64_t count, std::int64_t panel_stride, float* out) noexcept {
+  for (; count >= columns; count -= columns, row += columns, out += panel_stride) {
+    store(out, load(row));
+    store(out + width, load(row + width));
+  }
+  if (count == 0) return;
+  for (std::int64_t i = 0; i < columns; ++i) out[i] = i < count ? row[i] : 0.0f;
+}
+
 // ---- rows ---------------------------------------------------------------------------------------------------------
 
 // Four vectors of sums stay in registers while all rows pass.
@@ -112,7 +206,7 @@ inline vec pick(ivec take_a, vec a, vec b) {
   return reinterpret_cast<vec>((take_a & reinterpret_cast<ivec>(a)) | (~take_a & reinterpret_cast<ivec>(b)));
 }
 
-void max_rows(const float* const* rows, std::size_t count, float* out, std::size_t n) noexcept {
+void largest_of_rows(const float* const* rows, std::size_t count, float* out, std::size_t n) noexcept {
   std::size_t i = 0;
   for (; i + width <= n; i += width) {
     vec best = load(rows[0] + i);
@@ -185,9 +279,13 @@ void dequantize_s8(const std::int8_t* q, std::size_t n, float scale, std::int32_
 
 extern const float_table table;
 const float_table table = {QUANTAL_STRING(QUANTAL_FLOAT_ISA),
+                           max_rows,
+                           columns,
+                           multiply_panels,
+                           spread_row,
                            gemm,
                            weighted_rows,
-                           max_rows,
+                           largest_of_rows,
                            quantize8,
                            quantize16,
                            dequantize_u8,

@@ -3,13 +3,14 @@
 //
 //   Y[n, m, o] = B[m] + sum over c, tap of W[m, c, tap] * X[n, c, o * stride - pad + tap * dilation]
 //
-// Three ways: a depthwise convolution sums shifted rows; a 1x1 convolution is a product with X itself; all others
-// gather the windows of a tile of positions (im2col) and multiply. ConvTranspose multiplies first and scatters the
-// products (col2im). Source: ONNX spec, Conv, ConvTranspose.
+// Two ways: a depthwise convolution sums shifted rows; all others write the windows of a tile of positions as panels
+// (im2col; a 1x1 convolution's windows are X itself) and multiply them by the packed weight. ConvTranspose multiplies
+// first and scatters the products (col2im). Source: ONNX spec, Conv, ConvTranspose.
 #include <algorithm>
 #include <atomic>
 
 #include "im2col.hpp"
+#include "panels.hpp"
 #include "products.hpp"
 #include "quantal/ops/all.hpp"
 #include "quantal/ops/arguments.hpp"
@@ -44,8 +45,9 @@ struct problem {
 
 // ---- depthwise ----------------------------------------------------------------------------------------------------
 
+// One channel per group and so few maps that a product would leave its panels empty.
 bool is_depthwise(const problem& p) noexcept {
-  return p.group_channels() == 1 && p.groups > 1 && p.w.in[0] == 1 && p.w.kernel[0] == 1 &&
+  return p.group_channels() == 1 && p.group_maps() <= 3 && p.w.in[0] == 1 && p.w.kernel[0] == 1 &&
          !(p.w.pad[0] + p.w.pad_end[0]) && p.w.taps() <= 1024;
 }
 
@@ -83,72 +85,109 @@ bool is_pointwise(const window& w) noexcept {
   return w.taps() == 1 && w.stride == window::triple{1, 1, 1} && !w.padded();
 }
 
-// Positions [first, first + count) of image n, group g, maps [row, row + rows); `b` are the gathered windows or X.
-bool multiply_tile(const problem& p, std::int64_t n, std::int64_t g, std::int64_t row, std::int64_t rows,
-                   std::int64_t first, std::int64_t count, const float* b, std::int64_t b_stride) {
-  const std::int64_t depth = p.group_channels() * p.w.taps(), positions = p.w.out_size();
-  const std::int64_t map = g * p.group_maps() + row;
-  float* y = p.y + (n * p.maps + map) * positions + first;
-  fill_rows(y, positions, rows, count, p.bias == nullptr ? nullptr : p.bias + map);
-  return floats().gemm({rows, count, depth, p.weight + map * depth, depth, false, b, b_stride, false, y, positions});
+// The columns of one group's product run over all images: column j is position j % positions of image j / positions,
+// so that small images share panels. Calls body(image, position, column, count) for each image's part of the range.
+template <class Body>
+void each_image(std::int64_t positions, std::int64_t first, std::int64_t count, Body&& body) {
+  for (std::int64_t j = first; j < first + count;) {
+    const std::int64_t at = j % positions, part = std::min(positions - at, first + count - j);
+    body(j / positions, at, j - first, part);
+    j += part;
+  }
 }
 
-// Few positions and many maps: the windows are gathered once, the maps are cut.
-result<void> cut_by_maps(eval_context& c, const problem& p) {
+// Windows of columns [first, first + count) of group g as panels; `row` is memory for `count` floats.
+void load_panels(const problem& p, bool direct, std::int64_t g, std::int64_t first, std::int64_t count, float* row,
+                 float* panels) {
   const std::int64_t depth = p.group_channels() * p.w.taps(), positions = p.w.out_size();
-  const bool direct = is_pointwise(p.w);
-  float* columns = nullptr;
-  if (!direct) {
-    QUANTAL_TRY(raw, c.scratch(index(depth * positions) * sizeof(float)));
-    columns = static_cast<float*>(raw);
-  }
-  constexpr std::int64_t rows = 48;
-  const std::int64_t tiles = (p.group_maps() + rows - 1) / rows;
-  std::atomic<bool> done{true};
-  for (std::int64_t image = 0; image < p.batch * p.groups; ++image) {
-    const std::int64_t n = image / p.groups, g = image % p.groups;
-    const float* x = p.x + (n * p.channels + g * p.group_channels()) * p.w.in_size();
-    if (!direct) {
-      parallel_ranges(
-          c.parallel(), depth, std::max<std::int64_t>(1, 8192 / positions),
-          [&](std::int64_t b, std::int64_t e) { gather_windows(p.w, x, b, e, 0, positions, columns + b * positions); });
-    }
-    c.parallel()(index(tiles), [&](std::size_t t) {
-      const std::int64_t row = static_cast<std::int64_t>(t) * rows;
-      if (!multiply_tile(p, n, g, row, std::min(rows, p.group_maps() - row), 0, positions, direct ? x : columns,
-                         positions))
-        done = false;
+  const std::int64_t width = floats().panel_columns;
+  for (std::int64_t k = 0; k < depth; ++k) {
+    const float* source = row;
+    each_image(positions, first, count, [&](std::int64_t n, std::int64_t at, std::int64_t column, std::int64_t part) {
+      const float* x = p.x + (n * p.channels + g * p.group_channels()) * p.w.in_size();
+      if (!direct) {
+        gather_row(p.w, x, k, at, part, row + column);
+      } else if (part == count) {
+        source = x + k * positions + at;
+      } else {
+        std::copy_n(x + k * positions + at, part, row + column);
+      }
     });
+    floats().spread_row(source, count, depth * width, panels + k * width);
   }
-  return done ? result<void>{} : no_memory(c);
 }
 
-result<void> cut_by_positions(eval_context& c, const problem& p, std::int64_t tile) {
+// Maps [map, map + maps) of group g for these columns: bias, product, and, where the columns cross images, a copy.
+void multiply_tile(const problem& p, const float* weights, std::int64_t rows, std::int64_t g, std::int64_t map,
+                   std::int64_t maps, std::int64_t first, std::int64_t count, const float* panels, float* sums) {
   const std::int64_t depth = p.group_channels() * p.w.taps(), positions = p.w.out_size();
+  const std::int64_t begin = g * p.group_maps() + map;
+  const bool one_image = first / positions == (first + count - 1) / positions;
+  float* c = one_image ? p.y + (first / positions * p.maps + begin) * positions + first % positions : sums;
+  const std::int64_t stride = one_image ? positions : count;
+  fill_rows(c, stride, maps, count, p.bias == nullptr ? nullptr : p.bias + begin);
+  floats().multiply_panels({maps, count, depth, rows, weights + map * depth, panels, c, stride});
+  if (one_image) return;
+  each_image(positions, first, count, [&](std::int64_t n, std::int64_t at, std::int64_t column, std::int64_t part) {
+    for (std::int64_t m = 0; m < maps; ++m)
+      std::copy_n(sums + m * count + column, part, p.y + (n * p.maps + begin + m) * positions + at);
+  });
+}
+
+// Each group's weight in panels, one group after the other.
+result<std::shared_ptr<const void>> packed_weights(eval_context& c, const problem& p) {
+  const std::int64_t depth = p.group_channels() * p.w.taps(), per_group = left_floats(p.group_maps(), depth);
+  const auto make = [&]() -> std::shared_ptr<const void> {
+    auto memory = tensor_buffer::make(dtype::f32, shape(p.groups * per_group));
+    if (!memory) return nullptr;
+    for (std::int64_t g = 0; g < p.groups; ++g) {
+      pack_left(p.weight + g * p.group_maps() * depth, p.group_maps(), depth, depth,
+                memory->mutable_as<float>() + g * per_group);
+    }
+    return std::shared_ptr<const void>(memory->owner(), memory->data());
+  };
+  std::shared_ptr<const void> packed = c.is_constant(1) ? c.cached(make) : make();
+  if (packed == nullptr) return no_memory(c);
+  return packed;
+}
+
+result<void> by_products(eval_context& c, const problem& p) {
+  const std::int64_t depth = p.group_channels() * p.w.taps(), columns = p.batch * p.w.out_size();
+  const std::int64_t width = floats().panel_columns, rows = panel_rows(p.group_maps());
   const bool direct = is_pointwise(p.w);
-  const std::int64_t tiles = (positions + tile - 1) / tile, tasks = p.batch * p.groups * tiles;
-  const std::int64_t chunks = std::min<std::int64_t>(tasks, static_cast<std::int64_t>(c.parallel().width) * 4);
-  const std::int64_t per_chunk = direct ? 0 : (depth * std::min(tile, positions) + 15) / 16 * 16;
-  float* memory = nullptr;
-  if (!direct) {
-    QUANTAL_TRY(raw, c.scratch(index(per_chunk * chunks) * sizeof(float)));
-    memory = static_cast<float*>(raw);
-  }
-  std::atomic<bool> done{true};
+  QUANTAL_TRY(packed, packed_weights(c, p));
+  const auto* weights = static_cast<const float*>(packed.get());
+  // A tile's windows take a part of the second level cache; the fewer tiles, the more the maps are cut.
+  const auto threads = static_cast<std::int64_t>(c.parallel().width);
+  std::int64_t tile =
+      std::clamp<std::int64_t>((std::int64_t{1} << 16) / std::max<std::int64_t>(depth, 1), 2 * width, 1024);
+  if (threads > 1) tile = std::min(tile, std::max(4 * width, columns * p.groups / (threads * 4)));
+  tile = std::min((tile + width - 1) / width * width, (columns + width - 1) / width * width);
+  const std::int64_t tiles = (columns + tile - 1) / tile;
+  std::int64_t cuts = 1;
+  const std::int64_t panels = (p.group_maps() + rows - 1) / rows;
+  while (threads > 1 && p.groups * tiles * cuts < threads * 2 && panels >= cuts * 8) cuts *= 2;
+  const std::int64_t cut = (panels + cuts - 1) / cuts * rows;
+  const std::int64_t tasks = p.groups * tiles * cuts, chunks = std::min(tasks, threads * 4);
+  const std::int64_t per_chunk = right_floats(tile, depth) + tile + (cut * tile + 15) / 16 * 16;
+  QUANTAL_TRY(raw, c.scratch(index(per_chunk * chunks) * sizeof(float)));
+  auto* memory = static_cast<float*>(raw);
   c.parallel()(index(chunks), [&](std::size_t chunk) {
     const auto i = static_cast<std::int64_t>(chunk);
-    float* columns = memory + i * per_chunk;
+    float* local = memory + i * per_chunk;
+    float* row = local + right_floats(tile, depth);
+    std::int64_t loaded = -1;
     for (std::int64_t task = tasks * i / chunks; task < tasks * (i + 1) / chunks; ++task) {
-      const std::int64_t image = task / tiles, first = task % tiles * tile, count = std::min(tile, positions - first);
-      const std::int64_t n = image / p.groups, g = image % p.groups;
-      const float* x = p.x + (n * p.channels + g * p.group_channels()) * p.w.in_size();
-      if (!direct) gather_windows(p.w, x, 0, depth, first, count, columns);
-      if (!multiply_tile(p, n, g, 0, p.group_maps(), first, count, direct ? x + first : columns,
-                         direct ? positions : count))
-        done = false;
+      const std::int64_t g = task / (tiles * cuts), first = task / cuts % tiles * tile, map = task % cuts * cut;
+      const std::int64_t count = std::min(tile, columns - first), maps = std::min(cut, p.group_maps() - map);
+      if (loaded != task / cuts) load_panels(p, direct, g, first, count, row, local);
+      loaded = task / cuts;
+      if (maps > 0)
+        multiply_tile(p, weights + g * left_floats(p.group_maps(), depth), rows, g, map, maps, first, count, local,
+                      row + tile);
     }
   });
-  return done ? result<void>{} : no_memory(c);
+  return {};
 }
 
 result<void> convolve(eval_context& c, const problem& p) {
@@ -159,15 +198,10 @@ result<void> convolve(eval_context& c, const problem& p) {
     for (std::int64_t n = 0; n < p.batch; ++n) {
       for (std::int64_t m = 0; m < p.maps; ++m) p.y[n * p.maps + m] = p.bias == nullptr ? 0.0f : p.bias[m];
     }
-    return parallel_gemm(c.parallel(), {p.batch, p.maps, depth, p.x, depth, false, p.weight, depth, true, p.y, p.maps})
-               ? result<void>{}
-               : no_memory(c);
+    const gemm_f32 g{p.batch, p.maps, depth, p.x, depth, false, p.weight, depth, true, p.y, p.maps};
+    return parallel_gemm(c.parallel(), g) ? result<void>{} : no_memory(c);
   }
-  // A tile's windows fit the second level cache.
-  const std::int64_t tile =
-      std::clamp<std::int64_t>((std::int64_t{1} << 17) / std::max<std::int64_t>(depth, 1) / 16 * 16, 64, 1024);
-  const std::int64_t tasks = p.batch * p.groups * ((positions + tile - 1) / tile);
-  return tasks < 4 && p.group_maps() >= 96 ? cut_by_maps(c, p) : cut_by_positions(c, p, tile);
+  return by_products(c, p);
 }
 
 // ---- Conv ---------------------------------------------------------------------------------------------------------

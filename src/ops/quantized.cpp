@@ -164,7 +164,8 @@ result<void> convolve(eval_context& c, const conv_inputs& at, epilogue e) {
     const s16* from = x16 + (n * xd[1] + g * wd[1]) * win.in_size();
     parallel_ranges(c.parallel(), depth, std::max<std::int64_t>(1, 16384 / positions),
                     [&](std::int64_t b, std::int64_t end) {
-                      gather_windows(win, from, b, end, 0, positions, columns + b * positions);
+                      for (std::int64_t k = b; k < end; ++k)
+                        gather_row(win, from, k, 0, positions, columns + k * positions);
                     });
     parallel_ranges(
         c.parallel(), per_group, std::max<std::int64_t>(1, 32768 / (positions * std::max<std::int64_t>(1, depth))),

@@ -23,8 +23,27 @@ struct gemm_f32 {
   std::int64_t c_stride = 0;
 };
 
+// C[m, n] += A[m, k] * B[k, n] with both operands packed into panels, zero-padded to whole ones:
+//
+//   a   [panel][k][rows]       rows <= max_panel_rows of the table, of the caller's choice
+//   b   [panel][k][columns]    columns = panel_columns of the table
+//
+// Every element of C is summed over k in order, whatever m, n and the tiling: results depend on nothing else.
+struct panel_product {
+  std::int64_t m = 0, n = 0, k = 0;
+  std::int64_t rows = 0;
+  const float* a = nullptr;
+  const float* b = nullptr;
+  float* c = nullptr;
+  std::int64_t c_stride = 0;
+};
+
 struct float_table {
   const char* isa;
+  std::int64_t max_panel_rows, panel_columns;
+  void (*multiply_panels)(const panel_product& p) noexcept;
+  // Row `k` of B's panels from `count` consecutive floats: out[panel * panel_stride + i], zeros behind the last.
+  void (*spread_row)(const float* row, std::int64_t count, std::int64_t panel_stride, float* out) noexcept;
   // False: no memory for the packed operands.
   bool (*gemm)(const gemm_f32& g) noexcept;
   // out[i] = bias + sum over t of weights[t] * rows[t][i], i in [0, n): one output row of a depthwise convolution.
