@@ -62,6 +62,7 @@ class pulled {
   }
 
   result<void> rewind() {
+    if (given_ == 0 && !replay_) return {};  // nothing was taken yet
     given_ = 0;
     if (rewind_ == nullptr) {
       replay_ = true;

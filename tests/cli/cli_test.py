@@ -1,0 +1,447 @@
+#!/usr/bin/env python3
+"""The command line from outside: exit codes, one-line errors, JSON, tables, options, odd environments.
+
+    cli_test.py QUANTAL DIGITS_DIR          needs only Python's standard library
+
+Names begin with the IDs of the reliability list where one fits (P4 locale, P9 closed pipes, P10 arguments...).
+"""
+import json
+import os
+import random
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+import zipfile
+
+QUANTAL, DIGITS = sys.argv[1], sys.argv[2]
+MODEL, CALIB, TEST = (os.path.join(DIGITS, f) for f in ("digits.onnx", "calib.npz", "test.npz"))
+ERROR = re.compile(r"\Aquantal: error: [^\n]+\n\Z")
+
+
+def run(*args, env=None, **kw):
+    merged = dict(os.environ, **(env or {}))
+    return subprocess.run([QUANTAL, *args], capture_output=True, env=merged, timeout=120, **kw)
+
+
+def npy(descr, shape, data):
+    head = ("{'descr': '%s', 'fortran_order': False, 'shape': %s, }" % (descr, repr(shape))).encode()
+    head += b" " * ((-10 - len(head) - 1) % 64) + b"\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head + data
+
+
+def npz(path, **arrays):
+    with zipfile.ZipFile(path, "w") as z:
+        for name, (descr, shape, data) in arrays.items():
+            z.writestr(name + ".npy", npy(descr, shape, data))
+    return path
+
+
+def floats(*values):
+    return struct.pack("<%df" % len(values), *values)
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.dir = folder.name
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def fails(self, code, text, *args, **kw):
+        """The run ends with this exit code and one line on stderr that holds `text`; nothing on stdout."""
+        r = run(*args, **kw)
+        err = r.stderr.decode()
+        self.assertEqual(r.returncode, code, err)
+        self.assertRegex(err, ERROR)
+        self.assertIn(text, err)
+        self.assertEqual(r.stdout, b"")
+        return err
+
+    def succeeds(self, *args, code=0, **kw):
+        r = run(*args, **kw)
+        self.assertEqual(r.returncode, code, r.stderr.decode())
+        return r.stdout.decode()
+
+    def json(self, *args, code=0):
+        r = run(*args, "--json")
+        self.assertEqual(r.returncode, code, r.stderr.decode())
+        return json.loads(r.stdout)
+
+    def narrow(self, text):
+        for line in text.splitlines():
+            self.assertLessEqual(len(line), 100, line)
+
+
+class Quantize(Case):
+    def test_summary_block_is_the_contract(self):
+        out = self.succeeds("quantize", MODEL, "--quant-type", "static_int8", "--data", CALIB, "-o", self.dir + "/", "-q")
+        written = os.path.join(self.dir, "digits_static_int8.onnx")
+        size = os.path.getsize(written)
+        block = out.split("\n")[:7]
+        self.assertEqual(block[0], "Quantization Summary:")
+        self.assertEqual(block[1], "  Original model: " + MODEL)
+        self.assertRegex(block[2], r"\A  Quantized model: .*digits_static_int8\.onnx\Z")
+        self.assertEqual(block[3], "  Quantization type: static_int8")
+        self.assertEqual(block[4], "  Original size: %.2f MB" % (os.path.getsize(MODEL) / 2**20))
+        self.assertEqual(block[5], "  Quantized size: %.2f MB" % (size / 2**20))
+        self.assertEqual(block[6], "  Compression ratio: %.2fx" % (os.path.getsize(MODEL) / size))
+        self.assertLess(size, os.path.getsize(MODEL))
+
+    def test_json_has_the_keys_of_the_contract(self):
+        r = self.json("quantize", MODEL, "--quant-type", "per_channel_int8", "--data", CALIB, "-o", self.path("q.onnx"))
+        for key in ("original_model", "quantized_model", "quantization_type", "original_bytes", "quantized_bytes", "compression_ratio",
+                    "coverage", "integer_macs", "outputs", "samples", "warnings", "seconds", "peak_rss_bytes"):
+            self.assertIn(key, r)
+        self.assertEqual(set(r["coverage"][0]) >= {"node", "op", "status", "reason"}, True)
+        self.assertEqual(set(r["outputs"][0]), {"name", "sqnr_db", "cosine", "max_abs_error"})
+        self.assertEqual(r["quantized_bytes"], os.path.getsize(self.path("q.onnx")))
+        self.assertEqual(r["samples"], 200)
+        self.assertGreater(r["integer_macs"], 0.95)
+
+    def test_every_type_is_within_half_a_point_of_float(self):
+        for kind in ("fp16", "dynamic_int8", "static_int8", "per_channel_int8"):
+            with self.subTest(kind):
+                q = self.path(kind + ".onnx")
+                self.succeeds("quantize", "--weights", MODEL, "--quant-type", kind.upper(), "--data", CALIB, "-o", q)
+                r = self.json("compare", MODEL, q, "--data", TEST, "--metric", "top1", "--max-drop", "0.5")
+                self.assertEqual(r["samples"], 500)
+                self.assertGreaterEqual(r["metric_a"], 98.0)
+                self.assertLessEqual(abs(r["drop"]), 0.5)
+
+    def test_same_input_same_bytes(self):
+        for name, threads in (("a", "1"), ("b", "2")):
+            self.succeeds("quantize", MODEL, "--data", CALIB, "-o", self.path(name + ".onnx"), "--threads", threads)
+        self.assertEqual(open(self.path("a.onnx"), "rb").read(), open(self.path("b.onnx"), "rb").read())
+
+    def test_reports(self):
+        self.succeeds("quantize", MODEL, "--data", CALIB, "-o", self.path("q.onnx"), "--report", self.path("r.html"))
+        html = open(self.path("r.html"), encoding="utf-8").read()
+        self.assertIn("conv1", html)
+        self.assertIsNone(re.search(r'(src|href)\s*=\s*"(https?:)?//', html), "the page must be self-contained")
+        self.succeeds("quantize", MODEL, "--data", CALIB, "-o", self.path("q.onnx"), "--report", self.path("r.json"))
+        self.assertEqual(json.load(open(self.path("r.json")))["quantization_type"], "static_int8")
+        self.fails(2, "--report must end in .html or .json", "quantize", MODEL, "--data", CALIB, "-o", self.path("q.onnx"), "--report", "r.pdf")
+
+    def test_missing_data(self):
+        for kind in ("static_int8", "per_channel_int8"):
+            self.fails(4, f"calibration data required for {kind}: pass --data", "quantize", MODEL, "--quant-type", kind, "-o", self.path("q.onnx"))
+        self.assertEqual(os.listdir(self.dir), [])
+
+    def test_missing_model(self):
+        err = self.fails(5, "model file not found: nowhere.onnx", "quantize", "nowhere.onnx", "--data", CALIB)
+        self.assertEqual(err, "quantal: error: model file not found: nowhere.onnx\n")
+
+    def test_device_cuda(self):
+        self.fails(6, "files are device-independent; use --device cpu", "quantize", MODEL, "--device", "cuda", "--quant-type", "fp16")
+
+    def test_types_and_options_of_later_versions_are_refused(self):
+        for kind in ("bf16", "fp8", "int16x8", "int4", "mixed"):
+            self.fails(6, "not available yet", "quantize", MODEL, "--quant-type", kind, "--data", CALIB, "-o", self.path("q.onnx"))
+        for option in (["--format", "qoperator"], ["--io", "int8"], ["--contract", "fixed_double"], ["--accuracy", "auto"], ["--config", "x.yaml"],
+                       ["--block-size", "32"], ["--max-drop", "1"], ["--min-sqnr", "30"], ["--max-size", "1000"], ["--eval", "true"],
+                       ["--activation-type", "u16"], ["--weight-type", "s4"]):
+            with self.subTest(option):
+                self.fails(6, "not available yet", "quantize", MODEL, "--data", CALIB, "-o", self.path("q.onnx"), *option)
+        self.assertEqual(os.listdir(self.dir), [])
+        # A value that changes nothing is no request for something else.
+        self.succeeds("quantize", MODEL, "--data", CALIB, "-o", self.path("q.onnx"), "--format", "qdq", "--io", "float", "--contract", "FP32_RNE",
+                      "--accuracy", "none", "--target", "onnxruntime", "--device", "cpu", "--seed", "1")
+
+    def test_verbs_of_later_versions(self):
+        for verb in ("sensitivity", "study", "bench", "export", "ai8x"):
+            self.fails(6, f"quantal {verb} is not available yet", verb, MODEL, "--data", CALIB)
+
+    def test_few_samples_warn_or_fail(self):
+        few = npz(self.path("few.npz"), x=("<f4", (3, 1, 8, 8), floats(*([0.5, 0.25, 0.0] * 64))))
+        r = self.json("quantize", MODEL, "--data", few, "-o", self.path("q.onnx"))
+        self.assertTrue(any("3 calibration samples" in w for w in r["warnings"]), r["warnings"])
+        os.remove(self.path("q.onnx"))
+        self.fails(4, "3 calibration samples", "quantize", MODEL, "--data", few, "-o", self.path("q.onnx"), "--strict")
+        self.assertFalse(os.path.exists(self.path("q.onnx")))
+        r = self.json("quantize", MODEL, "--data", few, "-o", self.path("q.onnx"), "--min-samples", "3")
+        self.assertFalse(any("calibration samples" in w for w in r["warnings"]), r["warnings"])
+
+    def test_include_and_exclude(self):
+        r = self.json("quantize", MODEL, "--data", CALIB, "-o", self.path("q.onnx"), "--exclude", "Gemm", "--exclude", "conv1")
+        status = {row["node"]: row["status"] for row in r["coverage"]}
+        floats_left = [row for row in r["coverage"] if row["status"] == "float"]
+        self.assertTrue(any(row["op"] == "Gemm" and row["reason"] for row in floats_left), status)
+        self.assertLess(r["integer_macs"], 1.0)
+
+    def test_P2_output_is_the_input(self):
+        before = open(MODEL, "rb").read()
+        self.fails(2, "would replace the model", "quantize", MODEL, "--data", CALIB, "-o", MODEL)
+        self.assertEqual(open(MODEL, "rb").read(), before)
+
+    def test_P2_output_cannot_be_written(self):
+        open(self.path("file"), "w").close()
+        self.fails(5, "", "quantize", MODEL, "--data", CALIB, "-o", self.path("file") + "/q.onnx")
+        self.fails(5, "", "quantize", MODEL, "--quant-type", "fp16", "-o", "/proc/nowhere/q.onnx")
+        self.assertEqual(os.listdir(self.dir), ["file"])
+
+    def test_damaged_model(self):
+        data = open(MODEL, "rb").read()
+        for name, content in (("half.onnx", data[:len(data) // 2]), ("empty.onnx", b""), ("text.onnx", b"hello, this is no model")):
+            open(self.path(name), "wb").write(content)
+            self.fails(3, name, "quantize", self.path(name), "--quant-type", "fp16", "-o", self.path("out.onnx"))
+        self.assertFalse(os.path.exists(self.path("out.onnx")))
+
+
+class Data(Case):
+    def quantize_fails(self, code, text, data):
+        self.fails(code, text, "quantize", MODEL, "--data", data, "-o", self.path("out.onnx"))
+        self.assertFalse(os.path.exists(self.path("out.onnx")))
+
+    def test_data_not_found(self):
+        self.quantize_fails(5, "nowhere.npz", "nowhere.npz")
+
+    def test_wrong_shape(self):
+        self.quantize_fails(4, "bad.npz", npz(self.path("bad.npz"), x=("<f4", (4, 1, 9, 9), floats(*[0.0] * 324))))
+
+    def test_wrong_name(self):
+        self.quantize_fails(4, "bad.npz", npz(self.path("bad.npz"), y=("<f4", (1, 1, 8, 8), floats(*[0.0] * 64))))
+
+    def test_pickle_is_refused(self):
+        self.quantize_fails(6, "bad.npz", npz(self.path("bad.npz"), x=("|O", (1,), b"\x80\x04N.")))
+
+    def test_truncated_archive(self):
+        data = open(CALIB, "rb").read()
+        open(self.path("bad.npz"), "wb").write(data[:-30])
+        r = run("quantize", MODEL, "--data", self.path("bad.npz"), "-o", self.path("out.onnx"))
+        self.assertIn(r.returncode, (3, 4))
+        self.assertRegex(r.stderr.decode(), ERROR)
+
+    def test_empty_directory(self):
+        os.mkdir(self.path("none"))
+        self.quantize_fails(4, "", self.path("none"))
+
+    def test_all_nan(self):
+        self.quantize_fails(4, "", npz(self.path("nan.npz"), x=("<f4", (2, 1, 8, 8), floats(*[float("nan")] * 128))))
+
+    def test_uint8_and_float64_are_converted(self):
+        whole = npz(self.path("u8.npz"), x=("|u1", (2, 1, 8, 8), bytes(range(128))))
+        wide = npz(self.path("f64.npz"), x=("<f8", (2, 1, 8, 8), struct.pack("<128d", *range(128))))
+        for name, data in (("a", whole), ("b", wide)):
+            self.succeeds("quantize", MODEL, "--data", data, "-o", self.path(name + ".onnx"))
+        self.assertEqual(open(self.path("a.onnx"), "rb").read(), open(self.path("b.onnx"), "rb").read())
+
+    def test_directory_of_feeds(self):
+        os.mkdir(self.path("d"))
+        for i in range(3):
+            npz(self.path("d/%d.npz" % i), x=("<f4", (i + 1, 1, 8, 8), floats(*[0.1 * i] * 64 * (i + 1))))
+        r = self.json("quantize", MODEL, "--data", self.path("d"), "-o", self.path("q.onnx"))
+        self.assertEqual(r["samples"], 6)
+
+
+class Run(Case):
+    def test_run_describes_and_writes(self):
+        x = npz(self.path("x.npz"), x=("<f4", (2, 1, 8, 8), floats(*[0.5] * 128)), _label=("<i8", (2,), struct.pack("<2q", 1, 2)))
+        r = self.json("run", MODEL, "--input", x, "-o", self.path("y.npz"))
+        self.assertEqual(r["outputs"][0]["name"], "logits")
+        self.assertEqual(r["outputs"][0]["shape"], [2, 10])
+        with zipfile.ZipFile(self.path("y.npz")) as z:
+            self.assertEqual(z.namelist(), ["logits.npy"])
+        self.narrow(self.succeeds("run", MODEL, "--input", x))
+
+    def test_directory_of_inputs(self):
+        os.mkdir(self.path("in"))
+        for i in range(2):
+            npz(self.path("in/f%d.npz" % i), x=("<f4", (1, 1, 8, 8), floats(*[0.5] * 64)))
+        self.fails(2, "-o DIR", "run", MODEL, "--input", self.path("in"))
+        self.succeeds("run", MODEL, "--input", self.path("in"), "-o", self.path("out"))
+        self.assertEqual(sorted(os.listdir(self.path("out"))), ["f0.npz", "f1.npz"])
+
+    def test_errors(self):
+        self.fails(5, "input not found: nowhere.npz", "run", MODEL, "--input", "nowhere.npz")
+        wrong = npz(self.path("x.npz"), y=("<f4", (1, 1, 8, 8), floats(*[0.5] * 64)))
+        self.fails(4, "the model has no input 'y'", "run", MODEL, "--input", wrong)
+        shape = npz(self.path("s.npz"), x=("<f4", (1, 1, 8, 9), floats(*[0.5] * 72)))
+        self.fails(4, "s.npz", "run", MODEL, "--input", shape, "-o", self.path("y.npz"))
+        self.assertFalse(os.path.exists(self.path("y.npz")))
+
+
+class Compare(Case):
+    def test_identical_models(self):
+        r = self.json("compare", MODEL, MODEL, "--data", TEST, "--min-sqnr", "100")
+        self.assertIsNone(r["outputs"][0]["sqnr_db"])  # infinite
+        self.assertEqual(r["outputs"][0]["max_abs_error"], 0)
+
+    def test_gates(self):
+        q = self.path("q.onnx")
+        self.succeeds("quantize", MODEL, "--data", CALIB, "-o", q)
+        self.succeeds("compare", MODEL, q, "--data", TEST, "--min-sqnr", "10")
+        self.succeeds("compare", MODEL, q, "--data", TEST, "--min-sqnr", "90", code=1)
+        self.succeeds("compare", MODEL, q, "--data", TEST, "--metric", "top1", "--max-drop", "-50", code=1)
+        self.assertEqual(self.json("compare", MODEL, q, "--data", TEST, "--min-sqnr", "90", code=1)["samples"], 500)
+
+    def test_per_node(self):
+        q = self.path("q.onnx")
+        self.succeeds("quantize", MODEL, "--data", CALIB, "-o", q)
+        r = self.json("compare", MODEL, q, "--data", CALIB, "--per-node", "--num-calib-batches", "2")
+        rows = {n["value"]: n for n in r["nodes"]}
+        self.assertIn("logits", rows)
+        self.assertAlmostEqual(rows["logits"]["accumulated_db"], r["outputs"][0]["sqnr_db"], places=6)
+        self.assertGreater(rows["logits"]["isolated_db"], rows["logits"]["accumulated_db"])
+        self.narrow(self.succeeds("compare", MODEL, q, "--data", CALIB, "--per-node"))
+
+    def test_eval_command(self):
+        script = self.path("size.sh")
+        open(script, "w").write("echo measuring\nstat -c %s \"$1\"\n")
+        q = self.path("q.onnx")
+        self.succeeds("quantize", MODEL, "--data", CALIB, "-o", q)
+        r = self.json("compare", MODEL, q, "--eval", "sh " + script)
+        self.assertEqual(r["metric_a"], os.path.getsize(MODEL))
+        self.assertEqual(r["metric_b"], os.path.getsize(q))
+        self.fails(5, "exit code 1", "compare", MODEL, q, "--eval", "false")
+        self.fails(2, "did not print a number", "compare", MODEL, q, "--eval", "echo none; true")
+
+    def test_errors(self):
+        self.fails(4, "samples required", "compare", MODEL, MODEL)
+        self.fails(2, "--max-drop needs", "compare", MODEL, MODEL, "--data", TEST, "--max-drop", "1")
+        self.fails(2, "exclude each other", "compare", MODEL, MODEL, "--data", TEST, "--metric", "top1", "--eval", "true")
+        self.fails(5, "model file not found: b.onnx", "compare", MODEL, "b.onnx", "--data", TEST)
+        bare = npz(self.path("x.npz"), x=("<f4", (2, 1, 8, 8), floats(*[0.5] * 128)))
+        self.fails(4, "labels", "compare", MODEL, MODEL, "--data", bare, "--metric", "top1")
+
+
+class Inspect(Case):
+    def test_model(self):
+        out = self.succeeds("inspect", MODEL)
+        self.narrow(out)
+        for word in ("Conv", "BatchNormalization", "opset 17", "[batch,1,8,8]"):
+            self.assertIn(word, out)
+        r = self.json("inspect", MODEL)
+        self.assertEqual(r["operators"]["Conv"], 5)
+        self.assertEqual(r["unknown_operators"], [])
+
+    def test_quantized_model_shows_parameters(self):
+        q = self.path("q.onnx")
+        self.succeeds("quantize", MODEL, "--data", CALIB, "-o", q)
+        r = self.json("inspect", q)
+        scales = {p["tensor"]: p for p in r["quantization"]}
+        self.assertEqual(scales["x"]["dtype"], "u8")
+        self.assertAlmostEqual(float(scales["x"]["scale"]), 1 / 255, places=7)
+
+    def test_presets(self):
+        for name in ("quantal", "onnxruntime", "torch", "tflite", "tensorrt", "ai8x"):
+            self.narrow(self.succeeds("inspect", "--preset", name))
+            self.assertEqual(self.json("inspect", "--preset", name)["preset"], name)
+        self.fails(2, "unknown preset", "inspect", "--preset", "nobody")
+        self.fails(5, "file not found: none.onnx", "inspect", "none.onnx")
+        self.fails(2, "give a file or --preset", "inspect")
+
+
+class Machine(Case):
+    def test_cpu(self):
+        self.narrow(self.succeeds("cpu"))
+        self.assertIn("isa", self.json("cpu"))
+        r = subprocess.run([QUANTAL, "cpu", "--json"], env=dict(os.environ, QUANTAL_ISA="ref"), capture_output=True)
+        self.assertEqual(json.loads(r.stdout)["isa"], "ref")
+
+    def test_selftest(self):
+        r = self.json("selftest")
+        self.assertTrue(r["passed"])
+        ran = [row for row in r["isas"] if row["ran"]]
+        self.assertGreaterEqual(len(ran), 1)
+        self.assertEqual({row["checksum"] for row in ran}, {r["checksum"]})
+
+
+class Usage(Case):
+    def test_help_of_every_verb_has_an_example(self):
+        self.assertIn("Exit codes", self.succeeds("--help"))
+        for verb in ("quantize", "calibrate", "inspect", "run", "compare", "cpu", "selftest"):
+            self.assertIn("Example:\n  quantal " + verb, self.succeeds(verb, "--help"))
+        self.assertRegex(self.succeeds("--version"), r"\Aquantal \d+\.\d+\.\d+\n\Z")
+
+    def test_usage_errors(self):
+        for args in ([], ["nonsense"], ["quantize"], ["quantize", MODEL, "--nonsense"], ["quantize", MODEL, "--quant-type"],
+                     ["quantize", MODEL, "--quant-type", "int9"], ["quantize", MODEL, "--batch-size", "x"], ["quantize", MODEL, "--batch-size", "0"],
+                     ["quantize", MODEL, "--batch-size", "99999999999999999999"], ["quantize", MODEL, "other.onnx"], ["compare", MODEL],
+                     ["compare", MODEL, MODEL, "--data", TEST, "--metric", "f1"], ["quantize", MODEL, "--weights", "other.onnx"],
+                     ["quantize", MODEL, "--activation-observer", "guess"], ["quantize", MODEL, "--threads", "-3"]):
+            with self.subTest(args):
+                self.fails(2, "", *args)
+
+    def test_error_is_an_object_with_json(self):
+        r = run("quantize", "nowhere.onnx", "--json", "--quant-type", "fp16")
+        self.assertEqual(r.returncode, 5)
+        self.assertEqual(json.loads(r.stdout)["error"]["exit_code"], 5)
+        self.assertRegex(r.stderr.decode(), ERROR)
+
+    def test_names_cannot_move_the_cursor(self):
+        name = "evil\x1b[2J\nname.onnx"
+        err = self.fails(5, "model file not found", "quantize", name, "--quant-type", "fp16")
+        self.assertNotIn("\x1b", err)
+
+
+class Environment(Case):
+    def test_P4_locales_change_nothing(self):
+        plain = self.json("quantize", MODEL, "--data", CALIB, "-o", self.path("a.onnx"))
+        have = subprocess.run(["locale", "-a"], capture_output=True, text=True).stdout.split()
+        tried = [name for name in have if re.match(r"(de_DE|tr_TR|fr_FR|C\.utf8|POSIX)", name)]
+        for name in tried + ["de_DE.UTF-8", "tr_TR.UTF-8"]:
+            r = run("quantize", MODEL, "--data", CALIB, "-o", self.path("a.onnx"), "--json", env={"LC_ALL": name, "TZ": "Asia/Kolkata"})
+            other = json.loads(r.stdout)
+            for report in (plain, other):
+                report.pop("seconds", None), report.pop("peak_rss_bytes", None)
+            self.assertEqual(plain, other)
+            text = run("compare", MODEL, self.path("a.onnx"), "--data", CALIB, env={"LC_ALL": name}).stdout.decode()
+            self.assertRegex(text, r"\d+\.\d\d dB")
+
+    def test_P9_closed_stdout(self):
+        r = subprocess.run(f'"{QUANTAL}" quantize "{MODEL}" --data "{CALIB}" -o "{self.path("q.onnx")}" >&-', shell=True, capture_output=True)
+        self.assertEqual(r.returncode, 5, r.stderr)
+        self.assertIn(b"standard output", r.stderr)
+        # The model that was written is a model: nothing of the summary went into it.
+        self.succeeds("inspect", self.path("q.onnx"))
+
+    def test_P9_full_disk_and_broken_pipe(self):
+        r = subprocess.run(f'"{QUANTAL}" cpu >/dev/full', shell=True, capture_output=True)
+        self.assertEqual(r.returncode, 5)
+        r = subprocess.run(["bash", "-c", f'"{QUANTAL}" inspect --preset quantal --json | true; echo ${{PIPESTATUS[0]}}'], capture_output=True, text=True)
+        self.assertIn(r.stdout.strip(), ("0", "5"))  # 0: the pipe took all of it before the reader left
+
+    def test_P9_closed_stdin_and_stderr(self):
+        r = subprocess.run(f'"{QUANTAL}" quantize "{MODEL}" --data "{CALIB}" -o "{self.path("q.onnx")}" <&- 2>&-', shell=True, capture_output=True)
+        self.assertEqual(r.returncode, 0)
+        self.succeeds("inspect", self.path("q.onnx"))
+
+    def test_progress_goes_to_stderr_only(self):
+        r = run("quantize", MODEL, "--data", CALIB, "-o", self.path("q.onnx"), "--json")
+        json.loads(r.stdout)
+        r = run("quantize", MODEL, "--data", CALIB, "-o", self.path("q.onnx"), "-q")
+        self.assertEqual(r.stderr, b"")
+
+
+class P10Arguments(Case):
+    def test_long_and_strange_arguments(self):
+        for argument in ("x" * 100000, "--" + "y" * 100000, "-" * 1000, "\u202e\u0007", "=", "--=", "--quant-type=", "@", "%s%n", "-9", "--data=--data"):
+            r = run("quantize", argument)
+            self.assertIn(r.returncode, (2, 4, 5), argument[:20])
+            self.assertLess(len(r.stderr), 5000)
+            self.assertRegex(r.stderr.decode(), ERROR)
+
+    def test_random_arguments_end_with_a_known_exit_code(self):
+        rng = random.Random(7)
+        words = ["quantize", "compare", "run", "inspect", "cpu", MODEL, CALIB, "--data", "--quant-type", "static_int8", "-o", self.path("o.onnx"),
+                 "--json", "-q", "-v", "--threads", "1", "-1", "0", "1e999", "", "--exclude", "*", "[", "--help", "--batch-size", "\u00e9", "--metric",
+                 "top1", "--per-node", "--report", self.path("r.html"), "--input", "--preset", "torch", "--", "-", "nan"]
+        for _ in range(150):
+            args = [rng.choice(words) for _ in range(rng.randrange(0, 9))]
+            r = run(*args, cwd=self.dir)
+            self.assertIn(r.returncode, (0, 1, 2, 3, 4, 5, 6), args)
+            if r.returncode > 1:
+                self.assertRegex(r.stderr.decode(), re.compile(r"quantal: error: [^\n]+\n\Z"), args)
+
+
+if __name__ == "__main__":
+    result = unittest.main(argv=[sys.argv[0]] + sys.argv[3:], exit=False, verbosity=1).result
+    bad = len(result.failures) + len(result.errors)
+    bad_tests = len({str(t).split(" (")[0] for t, _ in result.failures + result.errors})
+    print(f"tests: {result.testsRun - bad_tests - len(result.skipped)} passed, {bad_tests} failed, {len(result.skipped)} skipped", flush=True)
+    sys.exit(1 if bad else 0)
