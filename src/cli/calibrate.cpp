@@ -1,15 +1,103 @@
 // quantal calibrate: only the statistics, for later or for another machine; --merge joins what shards have seen.
+#include <chrono>
+
 #include "inputs.hpp"
 #include "output.hpp"
+#include "quantal/calib/method.hpp"
+#include "quantal/data/calibration_cache.hpp"
+#include "quantal/io/text.hpp"
+#include "quantal/pipeline/compare.hpp"
+#include "quantal/pipeline/quantize.hpp"
 #include "verbs.hpp"
 
 namespace quantal::cli {
+namespace {
+
+struct state {
+  std::vector<std::string> files;  // a model, or with --merge the caches
+  std::string output;
+  bool merge = false;
+  std::int64_t bins = 0;
+  data_options data;
+  pipeline::quantize_config config;
+};
+
+result<data::calibration_cache> merge_caches(const std::vector<std::string>& files) {
+  if (files.size() < 2)
+    return error{status::usage, "--merge needs two caches or more", {}, "quantal calibrate --merge A B -o C"};
+  QUANTAL_TRY(all, data::read_cache(files[0]));
+  for (std::size_t i = 1; i < files.size(); ++i) {
+    QUANTAL_TRY(next, data::read_cache(files[i]));
+    auto merged = data::merge(all, next);
+    if (!merged) return std::move(merged).failure().at(io::escape_text(files[i]));
+    all = *std::move(merged);
+  }
+  return std::move(all);
+}
+
+result<data::calibration_cache> observe(state& s, const common_options& common) {
+  if (s.files.size() != 1)
+    return error{status::usage, "calibrate takes one model", {}, "several caches are joined with --merge"};
+  QUANTAL_CHECK(check_model_exists(s.files[0]));
+  if (s.data.path.empty()) return error{status::data_missing, "calibration data required: pass --data", {}, {}};
+  QUANTAL_TRY(m, load_model(s.files[0]));
+  QUANTAL_TRY(samples, open_samples(s.data, *m));
+  s.config.batch_size = s.data.batch_size;
+  s.config.num_calib_batches = s.data.num_calib_batches;
+  s.config.workers = static_cast<std::int32_t>(s.data.workers);
+  s.config.bins = static_cast<std::int32_t>(s.bins);
+  s.config.threads = static_cast<std::size_t>(common.threads);
+  progress_bar bar(common);
+  return pipeline::calibrate_model(*m, s.config, *samples, bar.hook());
+}
+
+result<int> calibrate(state& s, const common_options& common) {
+  const auto start = std::chrono::steady_clock::now();
+  if (s.files.empty())
+    return error{status::usage, "no model given", {}, "quantal calibrate MODEL.onnx --data D -o CACHE"};
+  if (s.output.empty()) return error{status::usage, "no output given", {}, "pass -o CACHE"};
+  for (const std::string& file : s.files) {
+    if (!s.merge && same_file(file, s.output))
+      return error{status::usage, "the output would replace the model", "--output", {}};
+  }
+  auto cache = s.merge ? merge_caches(s.files) : observe(s, common);
+  if (!cache) return std::move(cache).failure();
+  QUANTAL_CHECK(data::write_cache(*cache, s.output));
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (common.json) {
+    QUANTAL_CHECK(
+        print("{\"cache\": " + io::json_string(s.output) + ", \"observer\": " + io::json_string(cache->observer) +
+              ", \"samples\": " + std::to_string(cache->samples) +
+              ", \"tensors\": " + std::to_string(cache->tensors.size()) + ", \"seconds\": " + io::number(seconds) +
+              ", \"peak_rss_bytes\": " + std::to_string(pipeline::peak_rss_bytes()) + "}\n"));
+    return 0;
+  }
+  QUANTAL_CHECK(print("Calibration cache: " + io::escape_text(s.output, 4096) + "\n  " +
+                      std::to_string(cache->tensors.size()) + " tensors, " + std::to_string(cache->samples) +
+                      " samples, observer " + cache->observer + "\n"));
+  return 0;
+}
+
+}  // namespace
 
 action calibrate_verb(args& a) {
-  a.anything();
-  return [](const common_options&) -> result<int> {
-    return error{status::unsupported, "quantal calibrate is not available yet", {}, {}};
-  };
+  auto s = std::make_shared<state>();
+  a.list("FILES", &s->files, "the float model (.onnx); with --merge: the caches");
+  a.text("-o,--output", &s->output, "the cache to write (.json)");
+  a.flag("--merge", &s->merge, "join caches of the same model: the result is that of one run over all data");
+  add_data_options(a, s->data, s->config.num_calib_batches);
+  std::vector<std::string> methods;
+  for (const calib::method* m : calib::methods()) methods.emplace_back(m->name);
+  a.text("--activation-observer", &s->config.activation_observer, "histogram keeps what most methods need")
+      .choices(methods)
+      .group("Recipe");
+  a.integer("--bins", &s->bins, "of histogram observers; 0: the observer's own", 0, 1 << 20).group("Recipe");
+  a.list("--include", &s->config.include, "only these nodes or operator types").group("Recipe");
+  a.list("--exclude", &s->config.exclude, "not these nodes or operator types").group("Recipe");
+  a.example(
+      "quantal calibrate model.onnx --data shard1/ -o a.json\n  quantal calibrate --merge a.json b.json -o all.json\n"
+      "  quantal quantize model.onnx --calibration-cache all.json");
+  return [s](const common_options& common) { return calibrate(*s, common); };
 }
 
 }  // namespace quantal::cli

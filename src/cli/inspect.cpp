@@ -4,6 +4,10 @@
 
 #include "inputs.hpp"
 #include "output.hpp"
+#include "quantal/data/calibration_cache.hpp"
+#include "quantal/data/ort_cache.hpp"
+#include "quantal/data/trt_cache.hpp"
+#include "quantal/io/file.hpp"
 #include "quantal/io/text.hpp"
 #include "quantal/ir/index.hpp"
 #include "quantal/ops/op.hpp"
@@ -156,6 +160,8 @@ struct model_facts {
   std::vector<std::string> unknown;
   std::int64_t parameters = 0, bytes = 0;
   std::vector<cli::parameters> quantization;
+  std::vector<pipeline::coverage_row> coverage;  // what static quantization would do; of float models
+  std::string no_plan;                           // why there is none
 };
 
 model_facts facts_of(const ir::model& m) {
@@ -201,8 +207,21 @@ std::string model_json(const std::string& file, const ir::model& m, const model_
          ", \"parameter_bytes\": " + std::to_string(f.bytes) + ", \"quantization\": [" + quantization + "]}\n";
 }
 
+std::string coverage_text(const std::vector<pipeline::coverage_row>& coverage, bool every_node) {
+  rows cells;
+  if (every_node) {
+    for (const pipeline::coverage_row& row : coverage) cells.push_back({row.op, row.node, row.status, row.reason});
+    return table({"operator", "node", "would be", "reason"}, cells);
+  }
+  std::map<std::vector<std::string>, std::size_t> groups;
+  for (const pipeline::coverage_row& row : coverage)
+    ++groups[{row.status == "quantized" ? "1" : "2", row.op, row.status, row.reason}];
+  for (const auto& [key, count] : groups) cells.push_back({key[1], std::to_string(count), key[2], key[3]});
+  return table({"operator", "count", "would be", "reason"}, cells, {false, true});
+}
+
 std::string model_text(const std::string& file, const ir::model& m, const model_facts& f, bool verbose) {
-  std::string text = "Model " + io::escape_text(file, 4096) + ": IR version " + std::to_string(m.ir_version) +
+  std::string text = "Model " + io::escape_text(file, 4096) + "\n  IR version " + std::to_string(m.ir_version) +
                      ", opset " + std::to_string(m.opset_version("")) + ", " + std::to_string(m.graph.nodes.size()) +
                      " nodes, " + std::to_string(f.parameters) + " parameters (" + megabytes(f.bytes) + ")\n";
   if (!m.producer_name.empty()) text += "Made by: " + io::escape_text(m.producer_name) + "\n";
@@ -229,7 +248,42 @@ std::string model_text(const std::string& file, const ir::model& m, const model_
     if (f.quantization.size() > most)
       text += "  ... " + std::to_string(f.quantization.size() - most) + " more (-v shows all)\n";
   }
+  if (!f.coverage.empty()) text += "\nWith static_int8 or per_channel_int8:\n" + coverage_text(f.coverage, verbose);
+  if (!f.no_plan.empty()) text += "\nStatic quantization is not possible: " + io::escape_text(f.no_plan, 4096) + "\n";
   return text;
+}
+
+// ---- calibration caches -----------------------------------------------------------------------------------------
+
+bool begins_with(const std::string& path, std::string_view text) {
+  auto file = io::random_file::open(path);
+  std::string head(text.size(), 0);
+  return file && file->size() >= head.size() && file->read(0, head.data(), head.size()) && head == text;
+}
+
+result<int> show_cache(const std::string& file, const data::calibration_cache& cache, const char* kind,
+                       const common_options& common) {
+  rows cells;
+  std::string json;
+  for (const auto& [name, t] : cache.tensors) {
+    cells.push_back(
+        {name, io::number(static_cast<float>(t.min)), io::number(static_cast<float>(t.max)), std::to_string(t.count)});
+    json += (json.empty() ? "" : ", ") + std::string("{\"tensor\": ") + io::json_string(name) +
+            ", \"min\": " + io::number(t.min) + ", \"max\": " + io::number(t.max) +
+            ", \"count\": " + std::to_string(t.count) + "}";
+  }
+  if (common.json) {
+    QUANTAL_CHECK(print("{\"file\": " + io::json_string(file) + ", \"kind\": \"calibration_cache\", \"format\": \"" +
+                        kind + "\", \"observer\": " + io::json_string(cache.observer) +
+                        ", \"samples\": " + std::to_string(cache.samples) +
+                        ", \"model_hash\": " + io::json_string(cache.model_hash) + ", \"tensors\": [" + json + "]}\n"));
+    return 0;
+  }
+  QUANTAL_CHECK(print("Calibration cache " + io::escape_text(file, 4096) + " (" + kind + ")\n  observer " +
+                      io::escape_text(cache.observer) + ", " + std::to_string(cache.samples) + " samples, " +
+                      std::to_string(cache.tensors.size()) + " tensors\n" +
+                      table({"tensor", "min", "max", "values"}, cells, {false, true, true, true})));
+  return 0;
 }
 
 result<int> inspect(const state& s, const common_options& common) {
@@ -237,8 +291,28 @@ result<int> inspect(const state& s, const common_options& common) {
     return error{status::usage, "give a file or --preset", {}, "see quantal inspect --help"};
   if (!s.preset.empty()) return show_preset(s.preset, common);
   if (!exists(s.file)) return error{status::not_found, "file not found: " + io::escape_text(s.file), {}, {}};
+  if (begins_with(s.file, "TRT-")) {
+    QUANTAL_TRY(trt, data::read_trt_cache(s.file));
+    return show_cache(s.file, data::cache_of_ranges(data::ranges_of(trt), "tensorrt"), "tensorrt", common);
+  }
+  if (begins_with(s.file, "{")) {
+    auto own = data::read_cache(s.file);
+    if (own) return show_cache(s.file, *own, "quantal", common);
+    auto other = data::read_ort_cache(s.file);
+    if (other) return show_cache(s.file, *other, "onnxruntime", common);
+    return std::move(own).failure();
+  }
   QUANTAL_TRY(m, load_model(s.file));
-  const model_facts f = facts_of(*m);
+  model_facts f = facts_of(*m);
+  if (f.quantization.empty()) {
+    pipeline::quantize_config config;
+    config.type = pipeline::quant_type::per_channel_int8;
+    auto coverage = pipeline::planned_coverage(*m, config);
+    if (coverage)
+      f.coverage = *std::move(coverage);
+    else
+      f.no_plan = coverage.failure().message();
+  }
   QUANTAL_CHECK(print(common.json ? model_json(s.file, *m, f) : model_text(s.file, *m, f, common.verbose)));
   return 0;
 }

@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <unordered_set>
 
 #include "quantal/calib/method.hpp"
+#include "quantal/data/calibration_cache.hpp"
 #include "quantal/io/file.hpp"
+#include "quantal/io/text.hpp"
 #include "quantal/onnx/onnx.hpp"
 #include "quantal/ops/infer.hpp"
 #include "quantal/passes/convert_fp16.hpp"
@@ -90,7 +93,8 @@ class job {
       return error{status::unsupported, std::string(recipe.name) + " is not available yet", "--quant-type",
                    std::string("use ") + recipe.instead};
     QUANTAL_TRY(options, options_of(config_));
-    if (recipe.needs_data && samples_ == nullptr)
+    if (!config_.calibration_cache.empty()) hash_ = model_hash(*float_);
+    if (recipe.needs_data && samples_ == nullptr && !cache_is_there())
       return error{status::data_missing, std::string("calibration data required for ") + recipe.name, "",
                    "pass --data"};
     QUANTAL_CHECK(tell("quantize", 0));
@@ -115,7 +119,83 @@ class job {
     return quantized{std::move(*quantized_), std::move(report_)};
   }
 
+  // The statistics alone, of the tensors that static quantization would observe.
+  result<data::calibration_cache> calibrate_only() {
+    QUANTAL_TRY(options, options_of(config_));
+    hash_ = model_hash(*float_);
+    QUANTAL_CHECK(prepare());
+    QUANTAL_TRY(types, ops::infer_types(*float_));
+    QUANTAL_TRY(plan, passes::plan_qdq(*float_, types, options));
+    QUANTAL_TRY(seen, calibrate(float_, plan.observed(), *samples_, config_, progress_));
+    return cache_of(seen);
+  }
+
+  // What would happen, without data.
+  result<std::vector<coverage_row>> plan_only() {
+    QUANTAL_TRY(options, options_of(config_));
+    QUANTAL_CHECK(prepare());
+    QUANTAL_TRY(types, ops::infer_types(*float_));
+    QUANTAL_TRY(plan, passes::plan_qdq(*float_, types, options));
+    plan_ = plan.nodes;
+    static_macs(types);
+    cover();
+    return report_.coverage;
+  }
+
  private:
+  bool cache_is_there() const {
+    std::error_code failed;
+    return !config_.calibration_cache.empty() && std::filesystem::exists(config_.calibration_cache, failed);
+  }
+
+  data::calibration_cache cache_of(const calibration& seen) const {
+    data::calibration_cache cache;
+    cache.model_hash = hash_;
+    cache.observer = config_.activation_observer;
+    cache.samples = seen.samples;
+    cache.tensors = seen.tensors;
+    return cache;
+  }
+
+  // Does the cache hold what this model and this method need? Says why not.
+  std::string misfit(const data::calibration_cache& cache, const std::vector<std::string>& tensors,
+                     const passes::qdq_options& options) const {
+    if (!cache.model_hash.empty() && cache.model_hash != hash_) return "it was made for another model";
+    const calib::method* method = calib::find_method(config_.activation_observer);
+    for (const std::string& name : tensors) {
+      const auto it = cache.tensors.find(name);
+      if (it == cache.tensors.end()) return "it does not know the tensor " + io::quote(name);
+      const auto clipped = method->clip(it->second, method_options_of(config_),
+                                        {options.activation_type, options.symmetric, options.reduce_range});
+      if (!clipped) return "its statistics do not serve " + config_.activation_observer;
+    }
+    return {};
+  }
+
+  // Statistics from the cache if it fits, else from the samples; then the cache is written.
+  result<calibration> ranges_seen(const std::vector<std::string>& tensors, const passes::qdq_options& options) {
+    const std::string& path = config_.calibration_cache;
+    if (cache_is_there()) {
+      QUANTAL_TRY(cache, data::read_cache(path));
+      const std::string why = misfit(cache, tensors, options);
+      if (why.empty()) {
+        calibration seen;
+        seen.method = cache.observer;
+        seen.samples = cache.samples;
+        for (const std::string& name : tensors) seen.tensors[name] = cache.tensors[name];
+        return seen;
+      }
+      if (samples_ == nullptr) {
+        return error{status::calibration, "the calibration cache cannot be used: " + why, io::escape_text(path),
+                     "pass --data to make it anew"};
+      }
+      report_.warnings.push_back("the calibration cache was made anew: " + why);
+    }
+    QUANTAL_TRY(seen, calibrate(float_, tensors, *samples_, config_, progress_));
+    if (!path.empty()) QUANTAL_CHECK(data::write_cache(cache_of(seen), path));
+    return std::move(seen);
+  }
+
   result<void> tell(const char* stage, std::int64_t done) {
     if (progress_ && !progress_(stage, done, -1)) return error{status::cancelled, "the job was cancelled", "", ""};
     return {};
@@ -131,7 +211,7 @@ class job {
 
   result<void> quantize_static(const ops::type_map& types, const passes::qdq_options& options) {
     QUANTAL_TRY(plan, passes::plan_qdq(*float_, types, options));
-    QUANTAL_TRY(seen, calibrate(float_, plan.observed(), *samples_, config_, progress_));
+    QUANTAL_TRY(seen, ranges_seen(plan.observed(), options));
     report_.samples = seen.samples;
     macs_ = seen.macs;
     if (seen.samples < config_.min_samples) {
@@ -258,10 +338,33 @@ class job {
   std::unordered_map<std::string, std::int64_t> macs_;
   std::unordered_map<std::string, std::string> counterpart_;
   std::vector<std::string> skipped_;
+  std::string hash_;  // of the model as it was given; only where a cache is asked for
   quantize_report report_;
 };
 
 }  // namespace
+
+std::string model_hash(const ir::model& m) {
+  const auto text = onnx::write(m);
+  std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a, 64 bits
+  if (text) {
+    for (const char c : *text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  }
+  constexpr char digits[] = "0123456789abcdef";
+  std::string out = "fnv1a64:";
+  for (int shift = 60; shift >= 0; shift -= 4) out += digits[(hash >> shift) & 15];
+  return out;
+}
+
+result<data::calibration_cache> calibrate_model(const ir::model& m, const quantize_config& config,
+                                                data::source& samples, const progress_fn& progress) {
+  return job(m, config, &samples, progress).calibrate_only();
+}
+
+result<std::vector<coverage_row>> planned_coverage(const ir::model& m, const quantize_config& config) {
+  const progress_fn none;
+  return job(m, config, nullptr, none).plan_only();
+}
 
 result<quantized> quantize_model(const ir::model& m, const quantize_config& config, data::source* samples,
                                  const progress_fn& progress) {
