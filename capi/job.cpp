@@ -147,6 +147,9 @@ int32_t quantal_quantize_memory(const quantal_job* in, const void* model, size_t
     void* copy = std::malloc(bytes.empty() ? 1 : bytes.size());
     if (copy == nullptr) return fail(QUANTAL_E_OUT_OF_MEMORY, "out of memory", diag);
     std::memcpy(copy, bytes.data(), bytes.size());
+    done.report.original_bytes = static_cast<std::int64_t>(model_bytes);
+    done.report.quantized_bytes = static_cast<std::int64_t>(bytes.size());
+    if (!bytes.empty()) done.report.compression_ratio = static_cast<double>(model_bytes) / static_cast<double>(bytes.size());
     if (const int32_t s = hand_over(pipeline::to_json(done.report), report_json, diag); s != QUANTAL_OK) {
       std::free(copy);
       return s;

@@ -34,7 +34,7 @@ fi
 results=build/test-results
 mkdir -p $results
 say "release: configure and build ($jobs jobs)"
-cmake --preset release >$results/configure-release.log || { cat $results/configure-release.log; exit 1; }
+cmake --preset release -DQUANTAL_BUILD_TESTS=ON >$results/configure-release.log || { cat $results/configure-release.log; exit 1; }
 cmake --build --preset release -j "$jobs" >$results/build-release.log 2>&1 || { tail -n 60 $results/build-release.log; exit 1; }
 if grep -q 'warning:' $results/build-release.log; then grep 'warning:' $results/build-release.log | sort | uniq -c | head -n 20; fi
 
@@ -58,7 +58,7 @@ run_ctest release -j "$jobs"
 # Sanitizers: the rooms that read foreign bytes or compute sizes and indices. The rest runs the same code in release.
 rooms="base num tensor quant kernels calib ir io ops exec onnx data passes fuzz capi"
 say "asan: configure and build ($rooms)"
-cmake --preset asan >$results/configure-asan.log || { cat $results/configure-asan.log; exit 1; }
+cmake --preset asan -DQUANTAL_BUILD_TESTS=ON >$results/configure-asan.log || { cat $results/configure-asan.log; exit 1; }
 known=$(cmake --build --preset asan --target help | sed -n 's/^\(quantal_[a-z_0-9]*\): phony$/\1/p')
 targets=()
 for room in $rooms; do

@@ -62,7 +62,7 @@ using progress_fn = std::function<bool(const char* stage, std::int64_t done, std
 result<quantize_report> quantize_file(const std::string& model_path, const std::string& output,
                                       const quantize_config& config, data::source* samples,
                                       const progress_fn& progress = {});
-// In memory: returns the quantized model and the report (sizes from the serialized forms).
+// In memory: returns the quantized model and the report (its sizes are 0: nothing was serialized).
 struct quantized {
   ir::model model;
   quantize_report report;

@@ -1,0 +1,262 @@
+#!/usr/bin/env python3
+"""The Python package, with ONNX Runtime and numpy as the oracles.   python_test.py DIGITS_DIR   (QUANTAL_LIBRARY is set)"""
+import gc
+import os
+import sys
+import tempfile
+import threading
+import unittest
+
+DIGITS = sys.argv[1]
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "bindings", "python"))
+
+try:
+    import numpy as np
+    import onnxruntime as ort
+except ImportError as missing:
+    print(f"skip: {missing.name} is not installed (tests/run.sh makes tests/.venv)")
+    sys.exit(77)
+
+import quantal  # noqa: E402
+
+MODEL = os.path.join(DIGITS, "digits.onnx")
+CALIB, TEST = (dict(np.load(os.path.join(DIGITS, f))) for f in ("calib.npz", "test.npz"))
+
+
+def ort_run(path, x):
+    options = ort.SessionOptions()
+    # CPUs without VNNI: ONNX Runtime's 16-bit sums saturate unless this is set.
+    options.add_session_config_entry("session.x64quantprecision", "1")
+    return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"]).run(None, {"x": x})[0]
+
+
+def sqnr(a, b):
+    noise = ((a.astype(np.float64) - b) ** 2).sum()
+    return np.inf if noise == 0 else 10 * np.log10((a.astype(np.float64) ** 2).sum() / noise)
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.out = os.path.join(folder.name, "q.onnx")
+
+
+class Numbers(Case):
+    def test_worked_example(self):
+        self.assertEqual(quantal.choose_params(-2.0, 2.0, dtype="s8", preset="torch")[1], -1)
+        self.assertEqual(quantal.choose_params(-2.0, 2.0, dtype="s8", preset="onnxruntime")[1], 0)
+        scale, zero = quantal.choose_params(-1.3, 2.7, dtype="u8")
+        self.assertEqual((np.float32(scale), zero), (np.float32(0.015686275), 83))
+
+    def test_choose_params_equals_onnxruntime_tools(self):
+        from onnxruntime.quantization.quant_utils import compute_scale_zp
+        rng = np.random.default_rng(0)
+        limits = {"u8": (0, 255, np.uint8), "s8": (-128, 127, np.int8)}
+        for _ in range(1000):
+            low, high = np.sort(rng.normal(0, 10.0 ** rng.integers(-6, 6), 2))
+            for name, (qmin, qmax, kind) in limits.items():
+                zp, scale = compute_scale_zp(np.array(low, np.float64), np.array(high, np.float64), np.array(qmin, kind), np.array(qmax, kind), False)
+                self.assertEqual(quantal.choose_params(low, high, dtype=name, preset="onnxruntime"), (float(np.float32(scale)), int(zp)))
+
+    def test_quantize_array_equals_numpy(self):
+        rng = np.random.default_rng(1)
+        x = rng.normal(0, 3, (4, 5, 6)).astype(np.float32)
+        for dtype, (low, high) in {"s8": (-128, 127), "u8": (0, 255), "s16": (-32768, 32767), "u16": (0, 65535)}.items():
+            zero = 0 if low < 0 else (high + 1) // 2
+            expected = np.clip(np.rint(x / np.float32(0.05)) + zero, low, high)
+            got = quantal.quantize_array(x, 0.05, zero, dtype=dtype)
+            np.testing.assert_array_equal(got, expected)
+            np.testing.assert_array_equal(quantal.dequantize_array(got, 0.05, zero),
+                                          ((got.astype(np.float32) - zero) * np.float32(0.05)).astype(np.float32))
+
+    def test_quantize_array_per_axis_equals_onnxruntime(self):
+        import onnx
+        from onnx import TensorProto, helper
+        rng = np.random.default_rng(2)
+        x = rng.normal(0, 3, (7, 5)).astype(np.float32)
+        scale = rng.uniform(0.01, 0.1, 5).astype(np.float32)
+        zero = rng.integers(-100, 100, 5).astype(np.int8)
+        node = helper.make_node("QuantizeLinear", ["x", "s", "z"], ["y"], axis=1)
+        graph = helper.make_graph([node], "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [7, 5])],
+                                  [helper.make_tensor_value_info("y", TensorProto.INT8, [7, 5])],
+                                  [onnx.numpy_helper.from_array(scale, "s"), onnx.numpy_helper.from_array(zero, "z")])
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+        expected = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"]).run(None, {"x": x})[0]
+        np.testing.assert_array_equal(quantal.quantize_array(x, scale, zero, dtype="s8", axis=1), expected)
+        np.testing.assert_array_equal(quantal.quantize_array(x, scale, zero, dtype="int8", axis=-1), expected)
+
+    def test_A3_any_layout_of_the_array(self):
+        x = np.arange(24, dtype=np.float32).reshape(4, 6) - 12
+        expected = quantal.quantize_array(x, 0.5)
+        for y in (np.asfortranarray(x), x.astype(np.float64), x.astype(">f4"), np.repeat(x, 2, axis=1)[:, ::2]):
+            np.testing.assert_array_equal(quantal.quantize_array(y, 0.5), expected)
+        np.testing.assert_array_equal(quantal.quantize_array(x[::-1, ::-1], 0.5), expected[::-1, ::-1])
+        frozen = x.copy()
+        frozen.flags.writeable = False
+        np.testing.assert_array_equal(quantal.quantize_array(frozen, 0.5), expected)
+        self.assertEqual(quantal.quantize_array(np.float32(3), 0.5).shape, ())
+        self.assertEqual(quantal.quantize_array(np.empty((0, 3), np.float32), 0.5).shape, (0, 3))
+
+    def test_errors(self):
+        x = np.ones((2, 3), np.float32)
+        for call, kind in ((lambda: quantal.choose_params(2, 1), ValueError), (lambda: quantal.choose_params(0, float("nan")), ValueError),
+                           (lambda: quantal.choose_params(0, 1, dtype="s9"), TypeError), (lambda: quantal.choose_params(0, 1, dtype="f32"), TypeError),
+                           (lambda: quantal.choose_params(0, 1, preset="nobody"), ValueError), (lambda: quantal.quantize_array(x, 0.0), ValueError),
+                           (lambda: quantal.quantize_array(x, float("nan")), ValueError), (lambda: quantal.quantize_array(x, 0.5, 128), ValueError),
+                           (lambda: quantal.quantize_array(x, [0.5, 0.5], axis=1), ValueError), (lambda: quantal.quantize_array(x, 0.5, axis=2), ValueError),
+                           (lambda: quantal.quantize_array(x, 0.5, 0.5), TypeError), (lambda: quantal.quantize_array(["a"], 0.5), TypeError),
+                           (lambda: quantal.quantize_array(x, 0.5, dtype="f32"), TypeError), (lambda: quantal.dequantize_array(x, 0.5), TypeError)):
+            with self.assertRaises(kind):
+                call()
+        with self.assertRaises(ValueError) as caught:
+            quantal.quantize_array(x, -1.0)
+        self.assertEqual((caught.exception.code, caught.exception.status), (-20, "scale"))
+
+
+class Models(Case):
+    def test_float_model_equals_onnxruntime(self):
+        with quantal.Session(MODEL) as session:
+            self.assertEqual([(v.name, v.dtype, v.shape) for v in session.inputs], [("x", np.dtype(np.float32), (None, 1, 8, 8))])
+            y = session.run({"x": TEST["x"]})["logits"]
+        expected = ort_run(MODEL, TEST["x"])
+        self.assertLessEqual(np.abs(y - expected).max(), 1e-4 * (expected.max() - expected.min()))
+
+    def test_quantized_models_equal_onnxruntime(self):
+        for kind in ("static_int8", "per_channel_int8"):
+            with self.subTest(kind):
+                report = quantal.quantize(MODEL, self.out, quant_type=kind, data=CALIB["x"])
+                self.assertEqual(report["quantization_type"], kind)
+                self.assertEqual(report["samples"], 200)
+                mine = quantal.Session(self.out).run(TEST["x"])["logits"]
+                theirs = ort_run(self.out, TEST["x"])
+                self.assertGreater(sqnr(theirs, mine), 30)
+                agreement = (mine.argmax(1) == theirs.argmax(1)).mean()
+                self.assertGreaterEqual(agreement, 0.998)
+                self.assertGreaterEqual((theirs.argmax(1) == TEST["_label"]).mean(), 0.987)
+
+    def test_fp16_and_dynamic_load_in_onnxruntime(self):
+        expected = ort_run(MODEL, TEST["x"])
+        for kind in ("fp16", "dynamic_int8"):
+            with self.subTest(kind):
+                quantal.quantize(MODEL, self.out, quant_type=kind)
+                self.assertGreater(sqnr(expected, ort_run(self.out, TEST["x"])), 25)
+
+    def test_every_form_of_data_gives_the_same_model(self):
+        x = CALIB["x"]
+        feeds = [x[i:i + 16] for i in range(0, 200, 16)]
+        forms = {"array": x, "dict": {"x": x}, "list": feeds, "dicts": [{"x": f} for f in feeds], "generator": (f for f in feeds),
+                 "float64": x.astype(np.float64), "path": os.path.join(DIGITS, "calib.npz"), "extra axis": x[:192].reshape(12, 16, 1, 8, 8)}
+        results = {}
+        for name, data in forms.items():
+            quantal.quantize(MODEL, self.out, data=data)
+            with open(self.out, "rb") as f:
+                results[name] = f.read()
+        same = {name for name, model in results.items() if model == results["array"]}
+        self.assertEqual(same | {"extra axis"}, set(forms))
+
+    def test_bytes_in_and_out(self):
+        with open(MODEL, "rb") as f:
+            model = f.read()
+        quantized, report = quantal.quantize(model, quant_type="static_int8", data=CALIB["x"])
+        self.assertEqual(report["quantized_bytes"], len(quantized))
+        y = quantal.Session(quantized).run(TEST["x"][:50])["logits"]
+        self.assertEqual(y.shape, (50, 10))
+        quantal.quantize(MODEL, self.out, quant_type="static_int8", data=CALIB["x"])
+        with open(self.out, "rb") as f:
+            self.assertEqual(f.read(), quantized)
+
+    def test_compare(self):
+        quantal.quantize(MODEL, self.out, data=CALIB["x"])
+        r = quantal.compare(MODEL, self.out, TEST, metric="top1")
+        mine = quantal.Session(MODEL).run(TEST["x"])["logits"], quantal.Session(self.out).run(TEST["x"])["logits"]
+        self.assertAlmostEqual(r["metric_a"], 100 * (mine[0].argmax(1) == TEST["_label"]).mean(), places=9)
+        self.assertAlmostEqual(r["metric_b"], 100 * (mine[1].argmax(1) == TEST["_label"]).mean(), places=9)
+        self.assertAlmostEqual(r["outputs"][0]["sqnr_db"], sqnr(*mine), places=3)
+        self.assertIsNone(quantal.compare(MODEL, MODEL, TEST["x"])["outputs"][0]["sqnr_db"])
+
+    def test_progress_and_cancelling(self):
+        stages = []
+        quantal.quantize(MODEL, self.out, data=CALIB["x"], progress=lambda stage, done, total: stages.append((stage, done, total)))
+        self.assertIn("calibrate", {s for s, _, _ in stages})
+        os.remove(self.out)
+        with self.assertRaises(quantal.CancelledError):
+            quantal.quantize(MODEL, self.out, data=CALIB["x"], progress=lambda *_: False)
+        with self.assertRaises(ZeroDivisionError):
+            quantal.quantize(MODEL, self.out, data=CALIB["x"], progress=lambda *_: 1 / 0)
+        self.assertFalse(os.path.exists(self.out))
+
+    def test_failing_iterables_raise_their_own_exception(self):
+        def broken():
+            yield CALIB["x"][:16]
+            raise KeyError("my own")
+
+        with self.assertRaises(KeyError):
+            quantal.quantize(MODEL, self.out, data=broken())
+        self.assertFalse(os.path.exists(self.out))
+
+    def test_errors(self):
+        x = CALIB["x"]
+        for call, kind in ((lambda: quantal.quantize("nowhere.onnx", self.out, quant_type="fp16"), FileNotFoundError),
+                           (lambda: quantal.quantize(MODEL, self.out), quantal.DataError), (lambda: quantal.quantize(MODEL), TypeError),
+                           (lambda: quantal.quantize(MODEL, self.out, quant_type="int9", data=x), ValueError),
+                           (lambda: quantal.quantize(MODEL, self.out, quant_type="int4", data=x), quantal.UnsupportedError),
+                           (lambda: quantal.quantize(MODEL, self.out, data=x[:, :, :4]), quantal.DataError),
+                           (lambda: quantal.quantize(MODEL, self.out, data=[]), quantal.DataError),
+                           (lambda: quantal.quantize(MODEL, self.out, data=7), TypeError),
+                           (lambda: quantal.quantize(MODEL, self.out, data=["not an array"]), TypeError),
+                           (lambda: quantal.quantize(MODEL, self.out, data=x, batch_size=0), ValueError),
+                           (lambda: quantal.quantize(MODEL, self.out, data=x, workers="2"), TypeError),
+                           (lambda: quantal.quantize(MODEL, os.path.join(self.out, "no", "dir.onnx"), data=x), OSError),
+                           (lambda: quantal.quantize("a\0b", self.out, data=x), ValueError), (lambda: quantal.Session("nowhere.onnx"), OSError),
+                           (lambda: quantal.Session(b"no model"), quantal.ModelError), (lambda: quantal.Session(MODEL).run({}), quantal.DataError),
+                           (lambda: quantal.Session(MODEL).run({"y": x}), ValueError),
+                           (lambda: quantal.Session(MODEL).run(x[:, :, :5]), quantal.DataError),
+                           (lambda: quantal.Session(MODEL).run(x, outputs=["nothing"]), quantal.Error),
+                           (lambda: quantal.compare(MODEL, MODEL, x, metric="top1"), quantal.DataError)):
+            with self.assertRaises(kind):
+                call()
+        self.assertFalse(os.path.exists(self.out))
+        with self.assertRaises(quantal.DataError) as caught:
+            quantal.Session(MODEL).run({})
+        self.assertEqual((caught.exception.code, caught.exception.status), (-34, "data_missing"))
+
+    def test_intermediate_values(self):
+        y = quantal.Session(MODEL).run(TEST["x"][:2], outputs=["relu1.out", "logits"])
+        self.assertEqual(list(y), ["relu1.out", "logits"])
+        self.assertEqual(y["relu1.out"].shape, (2, 16, 8, 8))
+        self.assertGreaterEqual(y["relu1.out"].min(), 0)
+
+    def test_results_outlive_the_session(self):
+        session = quantal.Session(MODEL)
+        y = session.run(TEST["x"][:3])["logits"]
+        before = y.copy()
+        session.close()
+        del session
+        gc.collect()
+        np.testing.assert_array_equal(y, before)
+
+    def test_threads_share_a_session(self):
+        session = quantal.Session(MODEL, threads=1)
+        expected = [session.run(TEST["x"][i:i + 10])["logits"] for i in range(8)]
+        wrong = []
+
+        def work(i):
+            for _ in range(20):
+                if not np.array_equal(session.run(TEST["x"][i:i + 10])["logits"], expected[i]):
+                    wrong.append(i)
+
+        threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]
+        [t.start() for t in threads]
+        [t.join() for t in threads]
+        self.assertEqual(wrong, [])
+
+    def test_cpu(self):
+        self.assertIn("isa", quantal.cpu())
+
+
+if __name__ == "__main__":
+    result = unittest.main(argv=[sys.argv[0]] + sys.argv[2:], exit=False).result
+    bad = len({str(t).split(" (")[0] for t, _ in result.failures + result.errors})
+    print(f"tests: {result.testsRun - bad - len(result.skipped)} passed, {bad} failed, {len(result.skipped)} skipped", flush=True)
+    sys.exit(1 if bad else 0)
