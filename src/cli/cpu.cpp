@@ -10,13 +10,6 @@
 namespace quantal::cli {
 namespace {
 
-std::string hex(std::uint32_t value) {
-  constexpr char digits[] = "0123456789abcdef";
-  std::string out;
-  for (int shift = 28; shift >= 0; shift -= 4) out += digits[(value >> shift) & 15u];
-  return out;
-}
-
 result<int> cpu(const common_options& common) {
   if (common.json) {
     QUANTAL_CHECK(print(pipeline::cpu_json() + "\n"));
@@ -49,14 +42,14 @@ result<int> selftest(const common_options& common) {
   for (const pipeline::selftest_row& row : pipeline::selftest()) {
     passed = passed && (!row.ran || row.passed);
     json += (json.empty() ? "" : ", ") + std::string("{\"isa\": ") + io::json_string(row.isa) +
-            ", \"ran\": " + (row.ran ? "true" : "false") + ", \"checksum\": \"" + (row.ran ? hex(row.checksum) : "") +
+            ", \"ran\": " + (row.ran ? "true" : "false") + ", \"checksum\": \"" + row.checksum +
             "\", \"passed\": " + (row.passed ? "true" : "false") + "}";
-    cells.push_back({row.isa, row.ran ? hex(row.checksum) : "-",
+    cells.push_back({row.isa, row.ran ? row.checksum : "-",
                      !row.ran     ? "not on this CPU or not in this build"
                      : row.passed ? "ok"
                                   : "DIFFERENT"});
   }
-  const std::string expected = hex(pipeline::selftest_checksum);
+  const std::string expected = pipeline::selftest_checksum();
   QUANTAL_CHECK(print(common.json ? "{\"passed\": " + std::string(passed ? "true" : "false") + ", \"checksum\": \"" +
                                         expected + "\", \"isas\": [" + json + "]}\n"
                                   : table({"instruction set", "checksum", "result"}, cells) +
