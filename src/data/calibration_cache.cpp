@@ -65,13 +65,13 @@ void write_statistics(std::string& out, const statistics& s) {
 
 // ---- reading
 
-result<moments> read_moments(const json_place& place, std::uint64_t count) {
+result<moments> read_moments(const json_place& place, const statistics& s) {
   QUANTAL_CHECK(place.object());
   QUANTAL_TRY(count_place, place.at("count"));
   QUANTAL_TRY(n, count_place.count());
-  if (n != count)
+  if (n != s.count)
     return count_place.wrong("the sums are of " + std::to_string(n) + " values, the statistics of " +
-                             std::to_string(count));
+                             std::to_string(s.count));
   QUANTAL_TRY(sum_place, place.at("x"));
   QUANTAL_TRY(sum_text, sum_place.text());
   QUANTAL_TRY(square_place, place.at("x2"));
@@ -80,7 +80,12 @@ result<moments> read_moments(const json_place& place, std::uint64_t count) {
   if (!sum) return sum_place.wrong("expected a hexadecimal integer");
   const auto squares = moments::square_type::from_hex(square_text);
   if (!squares || squares->negative()) return square_place.wrong("expected a hexadecimal integer that is not negative");
-  return moments::from(n, *sum, *squares);
+  const moments read = moments::from(n, *sum, *squares);
+  if (n == 0) return read == moments{} ? result<moments>(read) : place.wrong("sums of no values must be zero");
+  const double mean = read.mean(), slack = 1e-12 * (s.max - s.min);
+  if (!(mean >= s.min - slack && mean <= s.max + slack) || read.variance() < 0)
+    return place.wrong("the sums do not fit min and max");
+  return read;
 }
 
 result<void> read_aligned(const json_place& place, histogram& h, const statistics& s) {
@@ -184,7 +189,7 @@ result<statistics> read_statistics(const json_place& place, bool channel) {
   if (place.has("updates")) QUANTAL_CHECK(read_count(place, "updates", s.updates));
   if (place.has("sums")) {
     QUANTAL_TRY(at, place.at("sums"));
-    QUANTAL_TRY(sums, read_moments(at, s.count));
+    QUANTAL_TRY(sums, read_moments(at, s));
     s.sums = sums;
   }
   if (place.has("histogram")) {

@@ -99,7 +99,29 @@ def npz():
     put("npz", "bomb", npz_bytes([("x.npy", npy_bytes("|u1", (4000000,), bytes(4000000)))], zipfile.ZIP_DEFLATED))
 
 
+def calibration_cache():
+    tensor = ('"observer": "%s", "count": %d, "nans": 0, "positive_infinities": 0, "negative_infinities": 1, "min": %s, "max": %s')
+    sums = '"sums": {"count": 3, "x": "%x", "x2": "%x"}' % ((1 << 149) * 3 // 2, (1 << 298) * 21 // 4)
+    histogram = '"histogram": {"grid": "aligned", "bins": 2, "exponent": 1, "first": -1, "counts": [1,1,1]}'
+    head = '{"kind": "quantal.calibration", "schema": 1, "model_hash": "ab", "observer": "entropy", "samples": 3, "tensors": {'
+    put("calibration_cache", "histogram", head + '"x": {' + tensor % ("histogram", 3, "-1.0", "2.0") + ", " + sums + ", " + histogram + "}}}")
+    put("calibration_cache", "channels", head + '"x": {' + tensor % ("min_max", 2, "-1", "2") + ', "channels": [{' + tensor % ("min_max", 1, "-1", "-1")
+        + "}, {" + tensor % ("min_max", 1, "2", "2") + "}]}}}")
+    put("calibration_cache", "tool_grid", head + '"x": {' + tensor % ("tool_histogram", 3, "-1", "2") + ', "histogram": {"grid": "onnxruntime", "bins": 2, '
+        '"dropped": 1, "edges": [-2,0,2], "counts": [1,1]}}}}')
+    put("calibration_cache", "average", head + '"x": {' + tensor % ("moving_average", 2, "-1", "2") + ', "updates": 7}}}')
+    put("calibration_cache", "empty", head + "}}")
+    put("calibration_cache", "deep", "[" * 40 + "]" * 40)
+    put("calibration_cache", "duplicate", '{"kind": 1, "kind": 2}')
+    put("calibration_cache", "trt", "TRT-8601-EntropyCalibration2\ninput: 3c010a14\nconv: 0: 3c88edfc\n")
+    put("calibration_cache", "ort", '{"CLS": "TensorsData", "data": {"x": {"lowest": {"data": -1.5, "dtype": "float32", "CLS": "numpy.array"}, '
+        '"highest": {"data": [2.25], "dtype": "float32", "CLS": "numpy.array"}, "CLS": "TensorData"}}, '
+        '"calibration_method": {"CLS": "CalibrationMethod", "value": "CalibrationMethod.MinMax"}, "smooth_quant": false}')
+    put("calibration_cache", "ort_table", '{"x": {"lowest": -1.5, "highest": 2.25}, "y": [0, 1]}')
+
+
 if __name__ == "__main__":
     text()
     npy()
     npz()
+    calibration_cache()

@@ -118,26 +118,31 @@ class tool_histogram_observer final : public observer {
       h.counts.assign(h.edges.size() - 1, 0);
       return count_uniform(x, h.edges, h.counts, h.dropped);
     }
-    if (*high > h.edges.back()) grow_right(h.edges, *high);
-    h.counts.resize(h.edges.size() - 1, 0);
-    for (const float v : x) {  // numpy.histogram with given edges: binary search
-      const auto at = std::upper_bound(h.edges.begin(), h.edges.end(), v);
-      if (at == h.edges.begin() || v > h.edges.back())
+    std::vector<double> edges(h.edges.begin(), h.edges.end());
+    if (*high > h.edges.back()) grow_right(edges, *high);
+    h.counts.resize(edges.size() - 1, 0);
+    for (const float f : x) {  // numpy.histogram with given edges: binary search
+      const auto v = static_cast<double>(f);
+      const auto at = std::upper_bound(edges.begin(), edges.end(), v);
+      if (at == edges.begin() || v > edges.back())
         ++h.dropped;
       else
-        ++h.counts[std::min(static_cast<std::size_t>(at - h.edges.begin()) - 1, h.counts.size() - 1)];
+        ++h.counts[std::min(static_cast<std::size_t>(at - edges.begin()) - 1, h.counts.size() - 1)];
     }
+    h.edges.clear();
+    for (const double e : edges) h.edges.push_back(static_cast<float>(e));
   }
 
-  // numpy.arange(last + width, high + width, width) appended, in float32.
-  static void grow_right(std::vector<float>& edges, float high) {
-    const float width = edges[1] - edges[0], start = edges.back() + width, stop = high + width;
+  // numpy.arange(last + width, high + width, width) appended: the limits are float32, the steps between them double,
+  // so this batch is counted on double edges, and only then are they rounded.
+  static void grow_right(std::vector<double>& edges, float high) {
+    const float width = static_cast<float>(edges[1]) - static_cast<float>(edges[0]);
+    const float start = static_cast<float>(edges.back()) + width, stop = high + width, second = start + width;
     const double wanted = std::ceil(static_cast<double>((stop - start) / width));
     const double room = static_cast<double>(max_bins) + 1 - static_cast<double>(edges.size());
     const auto n = static_cast<std::size_t>(std::fmax(0.0, std::fmin(wanted, room)));
-    const float delta = (start + width) - start;
-    for (std::size_t i = 0; i < n; ++i)
-      edges.push_back(i == 0 ? start : i == 1 ? start + width : start + static_cast<float>(i) * delta);
+    const double delta = static_cast<double>(second) - static_cast<double>(start);
+    for (std::size_t i = 0; i < n; ++i) edges.push_back(static_cast<double>(start) + static_cast<double>(i) * delta);
   }
 
   void see_torch(const std::vector<float>& x, float low, float high) {
