@@ -67,7 +67,8 @@ done
 mapfile -t targets < <(printf '%s\n' "${targets[@]}" | sort -u)
 cmake --build --preset asan -j "$jobs" --target "${targets[@]}" >$results/build-asan.log 2>&1 || { tail -n 60 $results/build-asan.log; exit 1; }
 pattern=$(echo $rooms | tr ' ' '|')
+# Only the programs that were built: scripts with oracles compare numbers, which the release run has done.
 ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
-  run_ctest asan -j "$jobs" -R "^($pattern)($|_|\.)" -LE "slow|noasan"
+  run_ctest asan -j "$jobs" -R "^($pattern|fuzz_.*)$" -LE noasan
 say summary
 python3 tests/summary.py release=$results/release.xml asan=$results/asan.xml

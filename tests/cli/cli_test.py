@@ -14,7 +14,10 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import warnings
 import zipfile
+
+warnings.simplefilter("ignore", ResourceWarning)  # files that are read in one expression
 
 QUANTAL, DIGITS = sys.argv[1], sys.argv[2]
 MODEL, CALIB, TEST = (os.path.join(DIGITS, f) for f in ("digits.onnx", "calib.npz", "test.npz"))
@@ -309,7 +312,66 @@ class Compare(Case):
         self.fails(4, "labels", "compare", MODEL, MODEL, "--data", bare, "--metric", "top1")
 
 
+class Calibrate(Case):
+    def shards(self):
+        """The 200 calibration images as two files of 120 and 80."""
+        with zipfile.ZipFile(CALIB) as z:
+            data = z.read("x.npy")[-200 * 64 * 4:]
+        return (npz(self.path("s1.npz"), x=("<f4", (120, 1, 8, 8), data[:120 * 256])),
+                npz(self.path("s2.npz"), x=("<f4", (80, 1, 8, 8), data[120 * 256:])))
+
+    def test_merged_shards_are_one_run(self):
+        for observer in ("minmax", "histogram"):
+            a, b = self.shards()
+            for data, name in ((a, "a"), (b, "b"), (CALIB, "all")):
+                self.succeeds("calibrate", MODEL, "--data", data, "-o", self.path(name + ".json"), "--activation-observer", observer)
+            self.succeeds("calibrate", "--merge", self.path("a.json"), self.path("b.json"), "-o", self.path("merged.json"))
+            with open(self.path("merged.json")) as f, open(self.path("all.json")) as g:
+                self.assertEqual(f.read(), g.read(), observer)
+
+    def test_cache_replaces_the_data(self):
+        r = self.json("calibrate", MODEL, "--data", CALIB, "-o", self.path("c.json"))
+        self.assertEqual(r["samples"], 200)
+        self.succeeds("quantize", MODEL, "--data", CALIB, "-o", self.path("a.onnx"))
+        self.succeeds("quantize", MODEL, "--calibration-cache", self.path("c.json"), "-o", self.path("b.onnx"))
+        with open(self.path("a.onnx"), "rb") as f, open(self.path("b.onnx"), "rb") as g:
+            self.assertEqual(f.read(), g.read())
+
+    def test_cache_is_written_and_read(self):
+        cache = self.path("c.json")
+        self.succeeds("quantize", MODEL, "--data", CALIB, "--calibration-cache", cache, "-o", self.path("a.onnx"))
+        r = self.json("inspect", cache)
+        self.assertEqual((r["kind"], r["samples"]), ("calibration_cache", 200))
+        self.assertAlmostEqual({t["tensor"]: t for t in r["tensors"]}["x"]["max"], 1.0)
+        self.narrow(self.succeeds("inspect", cache))
+        # A cache of another model is not used: without data an error, with data a warning and a new cache.
+        q = self.path("other.onnx")
+        self.succeeds("quantize", MODEL, "--quant-type", "fp16", "-o", q)
+        self.fails(4, "another model", "quantize", q, "--calibration-cache", cache, "-o", self.path("b.onnx"))
+        r = self.json("quantize", q, "--calibration-cache", cache, "--data", CALIB, "-o", self.path("b.onnx"))
+        self.assertTrue(any("another model" in w for w in r["warnings"]), r["warnings"])
+
+    def test_errors(self):
+        self.fails(4, "calibration data required: pass --data", "calibrate", MODEL, "-o", self.path("c.json"))
+        self.fails(2, "no output given", "calibrate", MODEL, "--data", CALIB)
+        self.fails(2, "--merge needs two", "calibrate", "--merge", self.path("a.json"), "-o", self.path("c.json"))
+        self.fails(2, "takes one model", "calibrate", MODEL, MODEL, "--data", CALIB, "-o", self.path("c.json"))
+        self.fails(5, "model file not found: none.onnx", "calibrate", "none.onnx", "--data", CALIB, "-o", self.path("c.json"))
+        self.succeeds("calibrate", MODEL, "--data", CALIB, "-o", self.path("a.json"))
+        with open(self.path("bad.json"), "w") as f:
+            f.write("{\"kind\": 3")
+        self.fails(3, "bad.json", "calibrate", "--merge", self.path("a.json"), self.path("bad.json"), "-o", self.path("c.json"))
+        self.fails(3, "bad.json", "inspect", self.path("bad.json"))
+        self.assertFalse(os.path.exists(self.path("c.json")))
+
+
 class Inspect(Case):
+    def test_float_model_says_what_would_be_quantized(self):
+        r = self.json("inspect", MODEL)
+        status = {row["op"]: row["status"] for row in r["coverage"]}
+        self.assertEqual(status["Conv"], "quantized")
+        self.assertIn("With static_int8", self.succeeds("inspect", MODEL))
+
     def test_model(self):
         out = self.succeeds("inspect", MODEL)
         self.narrow(out)
@@ -346,6 +408,7 @@ class Machine(Case):
     def test_selftest(self):
         r = self.json("selftest")
         self.assertTrue(r["passed"])
+        self.assertRegex(r["checksum"], r"\A[0-9a-f]{8}(-[0-9a-f]{8}){3}\Z")
         ran = [row for row in r["isas"] if row["ran"]]
         self.assertGreaterEqual(len(ran), 1)
         self.assertEqual({row["checksum"] for row in ran}, {r["checksum"]})
@@ -440,7 +503,7 @@ class P10Arguments(Case):
 
 
 if __name__ == "__main__":
-    result = unittest.main(argv=[sys.argv[0]] + sys.argv[3:], exit=False, verbosity=1).result
+    result = unittest.main(argv=[sys.argv[0]] + sys.argv[3:], exit=False, verbosity=1, warnings="ignore").result
     bad = len(result.failures) + len(result.errors)
     bad_tests = len({str(t).split(" (")[0] for t, _ in result.failures + result.errors})
     print(f"tests: {result.testsRun - bad_tests - len(result.skipped)} passed, {bad_tests} failed, {len(result.skipped)} skipped", flush=True)
