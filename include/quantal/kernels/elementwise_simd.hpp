@@ -40,12 +40,14 @@ run_vectors<V> broadcast(const quantize_run& run) noexcept {
   return c;
 }
 
-// RNE(x / scale), possibly one code outside the range.
+// RNE(x / scale), possibly outside the range (the narrowing saturates). x is not NaN. Where an impossible conversion
+// gives INT_MIN (x86), what lies below the range needs no clamp: it ends up as the lowest code, -infinity too, by way
+// of a NaN.
 template <class V, quotient How>
 [[gnu::always_inline]] inline typename V::s32 steps(typename V::f32 x, const run_vectors<V>& c) noexcept {
-  x = V::replace_nan(x, c.nan_value);
   if constexpr (How == quotient::corrected) {
-    x = V::min(V::max(x, c.low), c.high);
+    if constexpr (!V::impossible_is_lowest) x = V::max(x, c.low);
+    x = V::min(x, c.high);
     const typename V::f32 q0 = V::mul(x, c.inverse);
     return V::to_s32(V::fma(V::fnma(q0, c.scale, x), c.inverse, q0));
   } else {
@@ -54,12 +56,19 @@ template <class V, quotient How>
   }
 }
 
+// Four vectors. NaN is rare: one test for all four.
 template <class V, quotient How, class Code>
-[[gnu::always_inline]] inline void quantize_step(const float* x, const run_vectors<V>& c,
+[[gnu::always_inline]] inline void quantize_step(const float* x, const run_vectors<V>& v,
                                                  const typename V::template narrowing<Code>& n, Code* q) noexcept {
   constexpr size_t w = V::width;
-  n.store(q, steps<V, How>(V::load(x), c), steps<V, How>(V::load(x + w), c), steps<V, How>(V::load(x + 2 * w), c),
-          steps<V, How>(V::load(x + 3 * w), c));
+  typename V::f32 a = V::load(x), b = V::load(x + w), c = V::load(x + 2 * w), d = V::load(x + 3 * w);
+  if (__builtin_expect(V::any(V::either(V::unordered(a, b), V::unordered(c, d))), 0)) {
+    a = V::replace_nan(a, v.nan_value);
+    b = V::replace_nan(b, v.nan_value);
+    c = V::replace_nan(c, v.nan_value);
+    d = V::replace_nan(d, v.nan_value);
+  }
+  n.store(q, steps<V, How>(a, v), steps<V, How>(b, v), steps<V, How>(c, v), steps<V, How>(d, v));
 }
 
 template <class V, quotient How, class Code>
@@ -80,7 +89,7 @@ template <class V, quotient How, class Code>
 template <class V, quotient How>
 [[gnu::always_inline]] inline void fake_step(const float* x, const run_vectors<V>& c, typename V::s32 low,
                                              typename V::s32 high, float* y) noexcept {
-  const typename V::s32 q = V::min(V::max(steps<V, How>(V::load(x), c), low), high);
+  const typename V::s32 q = V::min(V::max(steps<V, How>(V::replace_nan(V::load(x), c.nan_value), c), low), high);
   V::store(y, V::mul(V::to_f32(q), c.scale));
 }
 

@@ -17,6 +17,7 @@ struct vec {
   using mask = __m256;
   static constexpr size_t width = 8;
   static constexpr bool has_fma = true;
+  static constexpr bool impossible_is_lowest = true;  // to_s32 of NaN and of what does not fit
 
   static f32 set(float x) noexcept { return _mm256_set1_ps(x); }
   static s32 set(int32_t x) noexcept { return _mm256_set1_epi32(x); }

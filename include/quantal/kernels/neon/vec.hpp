@@ -17,6 +17,7 @@ struct vec {
   using mask = uint32x4_t;
   static constexpr size_t width = 4;
   static constexpr bool has_fma = true;
+  static constexpr bool impossible_is_lowest = false;  // to_s32 of NaN and of what does not fit
 
   static f32 set(float x) noexcept { return vdupq_n_f32(x); }
   static s32 set(int32_t x) noexcept { return vdupq_n_s32(x); }

@@ -18,6 +18,7 @@ struct vec {
   using mask = __m128;
   static constexpr size_t width = 4;
   static constexpr bool has_fma = false;
+  static constexpr bool impossible_is_lowest = true;  // to_s32 of NaN and of what does not fit
 
   static f32 set(float x) noexcept { return _mm_set1_ps(x); }
   static s32 set(int32_t x) noexcept { return _mm_set1_epi32(x); }
