@@ -1,11 +1,13 @@
 #include "external.hpp"
 
+#include <algorithm>
 #include <optional>
+#include <vector>
 
 #include "quantal/base/text.hpp"
+#include "quantal/io/digest.hpp"
 #include "quantal/io/path.hpp"
 #include "quantal/io/text.hpp"
-#include "sha1.hpp"
 
 namespace quantal::onnx {
 
@@ -46,6 +48,17 @@ result<data_place> parse(const ir::string_pairs& pairs) {
   }
   if (place.location.empty()) return broken("the tensor's external data has no location", "");
   return place;
+}
+
+result<std::string> sha1_of(const io::random_file& file) {
+  io::digest digest(io::digest::sha1);
+  std::vector<unsigned char> piece(std::size_t{1} << 20);
+  for (std::uint64_t at = 0; at < file.size(); at += piece.size()) {
+    const auto bytes = static_cast<std::size_t>(std::min<std::uint64_t>(piece.size(), file.size() - at));
+    QUANTAL_CHECK(file.read(at, piece.data(), bytes));
+    digest.add(piece.data(), bytes);
+  }
+  return digest.hex();
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 // so none of them can matter. A message that may stand once and stands twice is an error (protobuf would merge them).
 #include <algorithm>
 
+#include "guard.hpp"
 #include "quantal/base/text.hpp"
 #include "quantal/io/file.hpp"
 #include "quantal/io/path.hpp"
@@ -167,8 +168,9 @@ class graph_reader {
 
   result<ir::graph> read_graph(cursor c, std::int32_t depth) {
     ir::graph g;
-    if (auto ok = graph_fields(c, g, depth); !ok)
-      return std::move(ok).failure().at(depth == 0 ? "" : "subgraph " + quoted(g.name));
+    auto ok = graph_fields(c, g, depth);
+    if (!ok && depth > 0) return std::move(ok).failure().at("subgraph " + quoted(g.name));
+    if (!ok) return std::move(ok).failure();
     return g;
   }
 
@@ -469,19 +471,23 @@ result<ir::model> read_bytes(std::string_view bytes, read_context& context) {
 }  // namespace
 
 result<ir::model> read(std::span<const std::byte> bytes, const std::string& directory) {
-  external_files external(directory);
-  read_context context{nullptr, &external};
-  return read_bytes({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, context);
+  return guarded([&]() -> result<ir::model> {
+    external_files external(directory);
+    read_context context{nullptr, &external};
+    return read_bytes({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, context);
+  });
 }
 
 result<ir::model> read_file(const std::string& path) {
-  auto bytes = io::read_file(path, largest_file);
-  if (!bytes) return std::move(bytes).failure();
-  external_files external(io::directory_of(path));
-  read_context context{bytes->owner, &external};
-  auto m = read_bytes({reinterpret_cast<const char*>(bytes->data), bytes->size}, context);
-  if (!m) return std::move(m).failure().at(printable(path));
-  return m;
+  return guarded([&]() -> result<ir::model> {
+    auto bytes = io::read_file(path, largest_file);
+    if (!bytes) return std::move(bytes).failure();
+    external_files external(io::directory_of(path));
+    read_context context{bytes->owner, &external};
+    auto m = read_bytes({reinterpret_cast<const char*>(bytes->data), bytes->size}, context);
+    if (!m) return std::move(m).failure().at(printable(path));
+    return m;
+  });
 }
 
 }  // namespace quantal::onnx

@@ -1,6 +1,8 @@
 #include "encode.hpp"
+#include "guard.hpp"
 #include "quantal/base/text.hpp"
 #include "quantal/io/atomic_file.hpp"
+#include "quantal/io/digest.hpp"
 #include "quantal/io/path.hpp"
 #include "quantal/onnx/onnx.hpp"
 
@@ -26,18 +28,16 @@ result<void> put(io::atomic_file& file, const data_plan& plan) {
   return {};
 }
 
-error too_large() {
-  return {status::limit, "the model is larger than 2 GB even without its tensors", "",
-          "remove text or nodes from the model"};
+error too_large(const char* what, const char* advice) {
+  return {status::limit, what, "", advice};
 }
 
-}  // namespace
-
-result<std::string> write(const ir::model& m) {
+result<std::string> in_memory(const ir::model& m) {
   const rope r = encode_model(m);
-  if (r.size() > largest_file)
-    return error{status::limit, "the serialized model would be larger than 2 GB", "",
-                 "write it to a file: its tensors then go beside it"};
+  if (r.size() > largest_file) {
+    return too_large("the serialized model would be larger than 2 GB",
+                     "write it to a file: its tensors then go beside it");
+  }
   std::string bytes;
   bytes.reserve(static_cast<std::size_t>(r.size()));
   r.for_each_piece([&](const char* data, std::size_t size) {
@@ -48,15 +48,15 @@ result<std::string> write(const ir::model& m) {
 }
 
 // Both files are complete before either appears; the data file appears first.
-result<void> write_file(const ir::model& m, const std::string& path, std::uint64_t inline_limit) {
+result<void> to_file(const ir::model& m, const std::string& path, std::uint64_t inline_limit) {
   rope r = encode_model(m);
   data_plan plan;
-  const bool split = r.size() > inline_limit;
-  if (split) {
+  if (r.size() > inline_limit) {
     plan.location = std::string(io::file_name_of(path)) + ".data";
     r = encode_model(m, &plan);
   }
-  if (r.size() > largest_file) return too_large();
+  if (r.size() > largest_file)
+    return too_large("the model is larger than 2 GB even without its tensors", "remove text or nodes from the model");
   QUANTAL_TRY(file, io::atomic_file::create(path));
   QUANTAL_CHECK(put(file, r));
   if (!plan.parts.empty()) {
@@ -65,6 +65,25 @@ result<void> write_file(const ir::model& m, const std::string& path, std::uint64
     QUANTAL_CHECK(data.commit());
   }
   return file.commit();
+}
+
+}  // namespace
+
+result<std::string> write(const ir::model& m) {
+  return guarded([&] { return in_memory(m); });
+}
+
+result<void> write_file(const ir::model& m, const std::string& path, std::uint64_t inline_limit) {
+  return guarded([&] { return to_file(m, path, inline_limit); });
+}
+
+std::string model_hash(const ir::model& m) {
+  io::digest digest(io::digest::sha256);
+  encode_model(m).for_each_piece([&](const char* data, std::size_t size) {
+    digest.add(data, size);
+    return true;
+  });
+  return digest.hex();
 }
 
 }  // namespace quantal::onnx

@@ -120,8 +120,134 @@ def calibration_cache():
     put("calibration_cache", "ort_table", '{"x": {"lowest": -1.5, "highest": 2.25}, "y": [0, 1]}')
 
 
+# ---- ONNX: protobuf written by hand, field numbers from onnx.proto ----
+
+def varint(v):
+    v &= (1 << 64) - 1
+    out = b""
+    while v >= 0x80:
+        out += bytes([v & 0x7F | 0x80])
+        v >>= 7
+    return out + bytes([v])
+
+
+def pb(*fields):
+    """(number, int | float | bytes | str)...: a message."""
+    out = b""
+    for number, value in fields:
+        if isinstance(value, int):
+            out += varint(number << 3) + varint(value)
+        elif isinstance(value, float):
+            out += varint(number << 3 | 5) + struct.pack("<f", value)
+        else:
+            data = value if isinstance(value, bytes) else value.encode()
+            out += varint(number << 3 | 2) + varint(len(data)) + data
+    return out
+
+
+def pb_value(name, *dims):
+    shape = pb(*[(1, pb((1, d) if isinstance(d, int) else (2, d))) for d in dims])
+    return pb((1, name), (2, pb((1, pb((1, 1), (2, shape))))))
+
+
+def pb_node(op, inputs, outputs, *attributes, domain="", name=""):
+    fields = [(1, i) for i in inputs] + [(2, o) for o in outputs] + ([(3, name)] if name else []) + [(4, op)]
+    return pb(*fields, *[(5, a) for a in attributes], *([(7, domain)] if domain else []))
+
+
+def pb_ints(name, values):
+    return pb((1, name), *[(8, v) for v in values], (20, 7))
+
+
+def pb_int(name, value):
+    return pb((1, name), (3, value), (20, 2))
+
+
+def pb_float(name, value):
+    return pb((1, name), (2, value), (20, 1))
+
+
+def pb_text(name, value):
+    return pb((1, name), (4, value), (20, 3))
+
+
+def pb_model(opset, nodes, inputs=None, initializers=(), more=(), ir=8, functions=()):
+    inputs = inputs or [pb_value("x", 2, 3, 4, 5)]
+    graph = pb(*[(1, n) for n in nodes], (2, "g"), *[(5, t) for t in initializers], *[(11, v) for v in inputs],
+               (12, pb((1, "y"))), *more)
+    return pb((1, ir), (7, graph), (8, pb((2, opset))), *[(25, f) for f in functions])
+
+
+def onnx():
+    floats = struct.pack("<6f", *range(6))
+    kinds = {"raw": pb((1, 2), (1, 3), (2, 1), (8, "w"), (9, floats)),
+             "float_data": pb((1, 6), (2, 1), (4, floats), (8, "w")),
+             "float_data_unpacked": pb((1, 2), (2, 1), (4, 1.0), (4, 2.0), (8, "w")),
+             "int64_data": pb((1, 3), (2, 7), (7, varint(1) + varint(-1) + varint(300)), (8, "w")),
+             "int32_data_u8": pb((1, 2), (2, 2), (5, varint(1) + varint(255)), (8, "w")),
+             "int4": pb((1, 3), (2, 22), (5, varint(0x21) + varint(3)), (8, "w")),
+             "f16": pb((1, 1), (2, 10), (5, varint(0x3C00)), (8, "w")),
+             "double_data": pb((1, 1), (2, 11), (10, struct.pack("<d", 0.5)), (8, "w")),
+             "uint64_data": pb((1, 1), (2, 13), (11, varint(5)), (8, "w")),
+             "complex": pb((1, 1), (2, 14), (4, floats[:8]), (8, "w")),
+             "strings": pb((1, 2), (2, 8), (6, "a"), (6, "b"), (8, "w")),
+             "external": pb((1, 2), (2, 1), (8, "w"), (13, pb((1, "location"), (2, "../w.bin"))),
+                            (13, pb((1, "offset"), (2, "0"))), (14, 1)),
+             "both": pb((1, 1), (2, 1), (4, 1.0), (8, "w"), (9, floats[:4])),
+             "huge_dims": pb((1, 1 << 62), (1, 8), (2, 1), (8, "w"), (9, floats))}
+    relu = pb_node("Relu", ["x"], ["y"])
+    for name, tensor in kinds.items():
+        put("onnx", "tensor_" + name, pb_model(13, [relu], initializers=[tensor]))
+    branch = pb((1, pb_node("Relu", ["x"], ["b"])), (2, "b"), (12, pb((1, "b"))))
+    graph_attributes = [pb((1, n), (6, branch), (20, 5)) for n in ("then_branch", "else_branch")]
+    put("onnx", "subgraphs", pb_model(13, [pb_node("If", ["c"], ["y"], *graph_attributes)],
+                                      [pb_value("x", -1, "n"), pb_value("c")]))
+    function = pb((1, "f"), (4, "a"), (5, "b"), (6, "alpha"), (10, "local"), (9, pb((2, 13))),
+                  (7, pb_node("LeakyRelu", ["a"], ["b"], pb((1, "alpha"), (20, 1), (21, "alpha")))))
+    put("onnx", "functions", pb_model(13, [pb_node("f", ["x"], ["y"], domain="local")], functions=[function]))
+    constants = [pb_node("Constant", [], ["f"], pb_float("value_float", 0.5)),
+                 pb_node("Constant", [], ["i"], pb_ints("value_ints", [1, 2])),
+                 pb_node("Constant", [], ["t"], pb((1, "value"), (5, kinds["raw"]), (20, 4))),
+                 pb_node("Constant", [], ["s"], pb((1, "value_strings"), (9, "a"), (20, 8)))]
+    put("onnx", "constants", pb_model(13, constants + [pb_node("Mul", ["x", "f"], ["y"])]))
+    sparse = pb((1, kinds["float_data_unpacked"]), (2, kinds["int64_data"]), (3, 9))
+    put("onnx", "opaque", pb_model(13, [relu], more=[(13, pb((1, "q"), (2, pb((4, pb((1, pb((1, pb((1, 1)))))))))) ),
+                                                     (14, pb((1, "x"))), (15, sparse), (16, pb((1, "k"), (2, "v")))])
+        + pb((14, pb((1, "k"), (2, "v"))), (20, b""), (26, pb((1, "cpu")))))
+    stats = [pb((1, 3), (2, 1), (8, n), (9, struct.pack("<3f", 1, 2, 3))) for n in ("s", "b", "m", "v")]
+    batch_norm = ["x", "s", "b", "m", "v"]
+    old = {"broadcast_6": (6, [pb_node("Add", ["x", "s"], ["y"], pb_int("broadcast", 1), pb_int("axis", 1))]),
+           "batch_norm_6": (6, [pb_node("BatchNormalization", batch_norm, ["y"], pb_int("is_test", 1))]),
+           "batch_norm_7": (7, [pb_node("BatchNormalization", batch_norm, ["y"], pb_int("spatial", 0))]),
+           "clip_6": (6, [pb_node("Clip", ["x"], ["y"], pb_float("min", 0.0), pb_float("max", 6.0), name="c")]),
+           "pad_10": (10, [pb_node("Pad", ["x"], ["y"], pb_ints("pads", [0, 0, 1, 1, 0, 0, 1, 1]), pb_float("value", 1.0))]),
+           "slice_9": (9, [pb_node("Slice", ["x"], ["y"], pb_ints("starts", [1]), pb_ints("ends", [-1]), pb_ints("axes", [3]))]),
+           "topk_9": (9, [pb_node("TopK", ["x"], ["y", "i"], pb_int("k", 2))]),
+           "upsample_7": (7, [pb_node("Upsample", ["x"], ["y"],
+                                      pb((1, "scales"), *[(7, v) for v in (1.0, 1.0, 2.0, 2.0)], (20, 6)))]),
+           "resize_10": (10, [pb_node("Resize", ["x", "s"], ["y"], pb_text("mode", "nearest"))]),
+           "softmax_9": (9, [pb_node("Softmax", ["x"], ["y"], pb_int("axis", 1))]),
+           "squeeze_11": (11, [pb_node("Unsqueeze", ["x"], ["u"], pb_ints("axes", [0])),
+                               pb_node("Squeeze", ["u"], ["y"], pb_ints("axes", [0]))]),
+           "split_12": (12, [pb_node("Split", ["x"], ["y", "z"], pb_int("axis", 3), pb_ints("split", [2, 3]))]),
+           "reduce_12": (12, [pb_node("ReduceSum", ["x"], ["r"], pb_ints("axes", [1])),
+                              pb_node("ReduceMean", ["r"], ["y"], pb_ints("axes", [-1]))]),
+           "dropout_9": (9, [pb_node("Dropout", ["x"], ["y", "mask"], pb_float("ratio", 0.5)),
+                             pb_node("Relu", ["mask"], ["m2"])]),
+           "prelu_6": (6, [pb_node("PRelu", ["x", "s"], ["y"])])}
+    for name, (opset, nodes) in old.items():
+        put("onnx", "old_" + name, pb_model(opset, nodes, initializers=stats, ir=3,
+                                            inputs=[pb_value("x", 2, 3, 4, 5)] + [pb_value(n, 3) for n in "sbmv"]))
+        put("onnx", "old_" + name + "_ir4", pb_model(opset, nodes, initializers=stats, ir=4))
+    put("onnx", "groups", pb((1, 8)) + b"\x3b\x3c")
+    put("onnx", "cycle", pb_model(13, [pb_node("Relu", ["y"], ["y"])]))
+
+
 if __name__ == "__main__":
     text()
     npy()
     npz()
     calibration_cache()
+
+
+    onnx()

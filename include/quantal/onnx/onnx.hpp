@@ -29,6 +29,10 @@ result<std::string> write(const ir::model& m);
 // `inline_limit`: file size in bytes from which the tensors go there (tensors of 1 KB and more).
 result<void> write_file(const ir::model& m, const std::string& path, std::uint64_t inline_limit = largest_file);
 
+// SHA-256 (64 hexadecimal digits) of the serialized model: the same for models that differ only in how their file stores
+// tensors. Ties calibration statistics to the float model they were made with.
+std::string model_hash(const ir::model& m);
+
 // Rewrites the ai.onnx operators of the model, its subgraphs and functions from their opset (6 or later) to `target` (13
 // or later), operator by operator. A model that is at `target` or above keeps its operators. Initializers that an IR
 // version up to 3 lists as inputs become plain ones, and the IR version is raised to the opset's. Errors: unsupported,

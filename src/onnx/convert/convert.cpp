@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "../guard.hpp"
 #include "quantal/base/text.hpp"
 #include "quantal/ir/subgraphs.hpp"
 #include "quantal/onnx/onnx.hpp"
@@ -224,9 +225,7 @@ bool uses_onnx(const ir::graph& g) {
   return std::any_of(g.nodes.begin(), g.nodes.end(), [](const ir::node& n) { return n.domain.empty(); });
 }
 
-}  // namespace
-
-result<void> convert_opset(ir::model& m, std::int64_t target) {
+result<void> convert_checked(ir::model& m, std::int64_t target) {
   if (target < oldest_target || target > newest_opset) {
     return error{status::argument, "cannot convert to opset " + std::to_string(target), "",
                  "give one from " + std::to_string(oldest_target) + " to " + std::to_string(newest_opset)};
@@ -253,6 +252,12 @@ result<void> convert_opset(ir::model& m, std::int64_t target) {
   converted.ir_version = std::max(converted.ir_version, ir_version_of(converted.opset_version("")));
   m = std::move(converted);
   return {};
+}
+
+}  // namespace
+
+result<void> convert_opset(ir::model& m, std::int64_t target) {
+  return guarded([&] { return convert_checked(m, target); });
 }
 
 }  // namespace quantal::onnx
