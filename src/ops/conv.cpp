@@ -62,18 +62,17 @@ result<void> depthwise(eval_context& c, const problem& p) {
   c.parallel()(index(chunks), [&](std::size_t chunk) {
     float* local = memory + chunk * per_chunk;
     const float* rows[1024];
+    layout.prepare(0.0f, local);
     const auto i = static_cast<std::int64_t>(chunk);
     for (std::int64_t at = planes * i / chunks; at < planes * (i + 1) / chunks; ++at) {
       const std::int64_t n = at / p.maps, m = at % p.maps;
-      layout.load(p.x + (n * p.channels + m / p.group_maps()) * w.in_size(), 0.0f, local);
-      for (std::int64_t y = 0; y < w.out[1]; ++y) {
-        std::size_t t = 0;
-        for (std::int64_t ky = 0; ky < w.kernel[1]; ++ky) {
-          for (std::int64_t kx = 0; kx < w.kernel[2]; ++kx) rows[t++] = layout.at(local, y, ky, kx);
-        }
-        floats().weighted_rows(rows, p.weight + m * w.taps(), t, p.bias == nullptr ? 0.0f : p.bias[m],
-                               p.y + at * w.out_size() + y * w.out[2], index(w.out[2]));
-      }
+      layout.load(p.x + (n * p.channels + m / p.group_maps()) * w.in_size(), local);
+      const float* weights = p.weight + m * w.taps();
+      const float bias = p.bias == nullptr ? 0.0f : p.bias[m];
+      layout.sweep(local, rows, p.y + at * w.out_size(),
+                   [&](const float** taps, std::size_t count, float* out, std::size_t columns) {
+                     floats().weighted_rows(taps, weights, count, bias, out, columns);
+                   });
     }
   });
   return {};
@@ -163,7 +162,10 @@ result<void> by_products(eval_context& c, const problem& p) {
       std::clamp<std::int64_t>((std::int64_t{1} << 16) / std::max<std::int64_t>(depth, 1), 2 * width, 1024);
   if (threads > 1) tile = std::min(tile, std::max(4 * width, columns * p.groups / (threads * 4)));
   tile = std::min((tile + width - 1) / width * width, (columns + width - 1) / width * width);
-  const std::int64_t tiles = (columns + tile - 1) / tile;
+  // Tiles of an image; only small images share them.
+  const std::int64_t positions = p.w.out_size(), span = positions < 8 * width ? columns : positions;
+  tile = std::min(tile, (span + width - 1) / width * width);
+  const std::int64_t per_span = (span + tile - 1) / tile, tiles = per_span * (columns / span);
   std::int64_t cuts = 1;
   const std::int64_t panels = (p.group_maps() + rows - 1) / rows;
   while (threads > 1 && p.groups * tiles * cuts < threads * 2 && panels >= cuts * 8) cuts *= 2;
@@ -178,8 +180,10 @@ result<void> by_products(eval_context& c, const problem& p) {
     float* row = local + right_floats(tile, depth);
     std::int64_t loaded = -1;
     for (std::int64_t task = tasks * i / chunks; task < tasks * (i + 1) / chunks; ++task) {
-      const std::int64_t g = task / (tiles * cuts), first = task / cuts % tiles * tile, map = task % cuts * cut;
-      const std::int64_t count = std::min(tile, columns - first), maps = std::min(cut, p.group_maps() - map);
+      const std::int64_t g = task / (tiles * cuts), t = task / cuts % tiles, map = task % cuts * cut;
+      const std::int64_t first = t / per_span * span + t % per_span * tile;
+      const std::int64_t count = std::min(tile, span - t % per_span * tile);
+      const std::int64_t maps = std::min(cut, p.group_maps() - map);
       if (loaded != task / cuts) load_panels(p, direct, g, first, count, row, local);
       loaded = task / cuts;
       if (maps > 0)

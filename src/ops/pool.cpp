@@ -108,16 +108,11 @@ result<void> pool_rows(eval_context& c, const pooling& p, const float* x, float*
   c.parallel()(index(chunks), [&](std::size_t chunk) {
     float* local = memory + chunk * per_chunk;
     const float* rows[256];
+    layout.prepare(fill, local);
     const auto i = static_cast<std::int64_t>(chunk);
     for (std::int64_t at = p.planes * i / chunks; at < p.planes * (i + 1) / chunks; ++at) {
-      layout.load(x + at * w.in_size(), fill, local);
-      for (std::int64_t row = 0; row < w.out[1]; ++row) {
-        std::size_t t = 0;
-        for (std::int64_t ky = 0; ky < w.kernel[1]; ++ky) {
-          for (std::int64_t kx = 0; kx < w.kernel[2]; ++kx) rows[t++] = layout.at(local, row, ky, kx);
-        }
-        pool(rows, t, y + at * w.out_size() + row * w.out[2], index(w.out[2]));
-      }
+      layout.load(x + at * w.in_size(), local);
+      layout.sweep(local, rows, y + at * w.out_size(), pool);
     }
   });
   return {};

@@ -117,34 +117,31 @@ result<window> place_window(const eval_context& c, const window_attributes& w, c
 }
 
 plane::plane(const window& w) noexcept : w_(w) {
-  rows_ = (w.out[1] - 1) * w.stride[1] + (w.kernel[1] - 1) * w.dilation[1] + 1;
-  const std::int64_t columns = (w.out[2] - 1) * w.stride[2] + (w.kernel[2] - 1) * w.dilation[2] + 1;
-  phase_ = (columns + w.stride[2] - 1) / w.stride[2];
-  row_ = phase_ * w.stride[2];
+  constexpr std::int64_t narrow = 64;  // output columns below which a call per row would not pay
+  const auto phases = [](std::int64_t extent, std::int64_t stride) { return (extent + stride - 1) / stride; };
+  rows_ = phases((w.out[1] - 1) * w.stride[1] + (w.kernel[1] - 1) * w.dilation[1] + 1, w.stride[1]);
+  pitch_ = phases((w.out[2] - 1) * w.stride[2] + (w.kernel[2] - 1) * w.dilation[2] + 1, w.stride[2]);
+  size_ = w.stride[1] * w.stride[2] * rows_ * pitch_;
+  wide_ = w.out[2] < narrow && w.out[1] > 1 ? (w.out[1] - 1) * pitch_ + w.out[2] : 0;
 }
 
-void plane::load(const float* x, float fill, float* memory) const noexcept {
+void plane::load(const float* x, float* memory) const noexcept {
   const std::int64_t stride = w_.stride[2];
-  for (std::int64_t r = 0; r < rows_; ++r) {
-    float* to = memory + r * row_;
-    const std::int64_t y = r - w_.pad[1];
-    if (y < 0 || y >= w_.in[1]) {
-      std::fill(to, to + row_, fill);
-      continue;
-    }
+  for (std::int64_t y = 0; y < w_.in[1]; ++y) {
+    const std::int64_t row = y + w_.pad[1];
+    if (row / w_.stride[1] >= rows_) break;
+    float* to = memory + (row % w_.stride[1] * stride * rows_ + row / w_.stride[1]) * pitch_;
     const float* from = x + y * w_.in[2];
-    for (std::int64_t p = 0; p < stride; ++p, to += phase_) {
+    for (std::int64_t p = 0; p < stride; ++p, to += rows_ * pitch_) {
       // Column p + i * stride of the padded row is column p - pad + i * stride of x.
       std::int64_t begin = 0, end = 0;
-      inside(w_.in[2], phase_, stride, p - w_.pad[2], begin, end);
-      std::fill(to, to + begin, fill);
+      inside(w_.in[2], pitch_, stride, p - w_.pad[2], begin, end);
       const float* source = from + p - w_.pad[2];
       if (stride == 1) {
         std::copy(source + begin, source + end, to + begin);
       } else {
         for (std::int64_t i = begin; i < end; ++i) to[i] = source[i * stride];
       }
-      std::fill(to + end, to + phase_, fill);
     }
   }
 }

@@ -8,6 +8,7 @@
 //
 // Source: ONNX spec, Conv, MaxPool, AveragePool.
 #pragma once
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <string>
@@ -57,24 +58,49 @@ inline void inside(std::int64_t in, std::int64_t out, std::int64_t stride, std::
   if (end < begin) end = begin;
 }
 
-// One padded plane of x, its columns sorted by their position modulo the stride, so that every tap of an output row
-// reads consecutive floats: row(y, tap)[i] is the input under output column i.
+// One padded plane of x, its rows and columns sorted by their position modulo the stride: under every tap the inputs
+// of consecutive outputs are consecutive, and so are, a pitch apart, those of consecutive output rows.
+//
+//   memory   [row phase][column phase][rows][pitch] and, for narrow planes, room for the whole output at that pitch
 class plane {
  public:
-  plane(const window& w) noexcept;
-  std::size_t floats() const noexcept { return static_cast<std::size_t>(rows_ * row_); }
-  // Copies a plane [in[1], in[2]] into `memory` (floats() of them), padding with `fill`.
-  void load(const float* x, float fill, float* memory) const noexcept;
-  // First input under output row `y`, tap (ky, kx).
-  const float* at(const float* memory, std::int64_t y, std::int64_t ky, std::int64_t kx) const noexcept {
-    const std::int64_t column = kx * w_.dilation[2];
-    return memory + (y * w_.stride[1] + ky * w_.dilation[1]) * row_ + column % w_.stride[2] * phase_ +
-           column / w_.stride[2];
+  explicit plane(const window& w) noexcept;
+  std::size_t floats() const noexcept { return static_cast<std::size_t>(size_ + wide_); }
+  // Writes the padding; once for all planes that are loaded into the same memory.
+  void prepare(float fill, float* memory) const noexcept { std::fill_n(memory, size_, fill); }
+  // Copies a plane [in[1], in[2]] between the paddings.
+  void load(const float* x, float* memory) const noexcept;
+  // out[out[1], out[2]] by calls of rows_fn(rows, count, out, n): rows[t][i] is the input of output i under tap t.
+  template <class RowsFn>
+  void sweep(float* memory, const float** rows, float* out, RowsFn&& rows_fn) const {
+    const std::size_t taps = static_cast<std::size_t>(w_.kernel[1] * w_.kernel[2]);
+    const auto point = [&](std::int64_t y) {
+      for (std::size_t t = 0; t < taps; ++t) {
+        rows[t] =
+            at(memory, y, static_cast<std::int64_t>(t) / w_.kernel[2], static_cast<std::int64_t>(t) % w_.kernel[2]);
+      }
+    };
+    if (wide_ == 0) {
+      for (std::int64_t y = 0; y < w_.out[1]; ++y) {
+        point(y);
+        rows_fn(rows, taps, out + y * w_.out[2], static_cast<std::size_t>(w_.out[2]));
+      }
+      return;
+    }
+    point(0);  // all rows at once, with the pitch's extra columns
+    float* wide = memory + size_;
+    rows_fn(rows, taps, wide, static_cast<std::size_t>(wide_));
+    for (std::int64_t y = 0; y < w_.out[1]; ++y) std::copy_n(wide + y * pitch_, w_.out[2], out + y * w_.out[2]);
   }
 
  private:
+  const float* at(const float* memory, std::int64_t y, std::int64_t ky, std::int64_t kx) const noexcept {
+    const std::int64_t row = ky * w_.dilation[1], column = kx * w_.dilation[2];
+    const std::int64_t phase = row % w_.stride[1] * w_.stride[2] + column % w_.stride[2];
+    return memory + phase * rows_ * pitch_ + (y + row / w_.stride[1]) * pitch_ + column / w_.stride[2];
+  }
   const window& w_;
-  std::int64_t rows_, phase_, row_;
+  std::int64_t rows_, pitch_, size_, wide_;
 };
 
 }  // namespace quantal::ops
