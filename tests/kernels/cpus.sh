@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# P11: on emulated CPUs (QEMU faults on instructions that the CPU lacks) dispatch takes what is there and nothing else.
+# usage: cpus.sh PROGRAM     PROGRAM: quantal_test_kernels
+set -u
+program=$1; passed=0 failed=0
+[ "$(uname -m)" = x86_64 ] || { echo "skip: not an x86-64 machine"; exit 77; }
+qemu=$(command -v qemu-x86_64-static || command -v qemu-x86_64) || { echo "skip: qemu-x86_64 is not installed"; exit 77; }
+unset QUANTAL_ISA
+while read -r cpu expected; do
+  out=$("$qemu" -cpu "$cpu" "$program" 'this*,min and*' 2>/dev/null)
+  if grep -q "best ISA: $expected;" <<<"$out" && grep -q '^All tests passed' <<<"$out"; then passed=$((passed + 1)); echo "ok: $cpu: $expected"
+  else failed=$((failed + 1)); echo "FAILED: $cpu: expected $expected"; echo "$out" | tail -n 15; fi
+done <<'CPUS'
+qemu64 ref
+Nehalem sse41
+Haswell avx2
+EPYC avx2
+max,-avx2 sse41
+Haswell,-fma sse41
+CPUS
+for cap in ref sse41; do
+  if QUANTAL_ISA=$cap "$program" 'this*' | grep -q "best ISA: $cap;"; then passed=$((passed + 1)); echo "ok: QUANTAL_ISA=$cap"
+  else failed=$((failed + 1)); echo "FAILED: QUANTAL_ISA=$cap"; fi
+done
+echo "tests: $passed passed, $failed failed, 0 skipped"
+[ $failed -eq 0 ]
