@@ -13,6 +13,7 @@
 #include "quantal/io/text.hpp"
 #include "quantal/onnx/onnx.hpp"
 #include "quantal/ops/infer.hpp"
+#include "quantal/passes/clean_up.hpp"
 #include "quantal/passes/convert_fp16.hpp"
 #include "quantal/passes/pass.hpp"
 #include "quantal/passes/place_qdq.hpp"
@@ -110,6 +111,8 @@ class job {
       QUANTAL_TRY(plan, passes::convert_fp16(*quantized_, types, options));
       plan_ = plan;
     }
+    QUANTAL_TRY(dead, passes::remove_dead(*quantized_));  // the float weights above all
+    (void)dead;
     static_macs(types);
     QUANTAL_CHECK(measure());
     cover();
