@@ -145,6 +145,11 @@ result<void> scale_weight(editor& e, ir::node& n, const Factor& factor) {
   return {};
 }
 
+// A weight that several operators share would be copied for each: worth it for a whole BatchNormalization only.
+bool is_shared(const editor& e, const ir::node& n) {
+  return e.index.uses(n.inputs[1]).size() > 1;
+}
+
 bool has_unit_factors(const ir::node& n) {
   return !n.is("Gemm") || (n.get_float("alpha", 1) == 1 && n.get_float("beta", 1) == 1);
 }
@@ -159,6 +164,7 @@ result<bool> fold_forward(editor& e, ir::node& step) {
     if (l.channels == 0) continue;
     const auto f = affine_of(e, step, x, l);
     if (!f || (n->is("MatMul") && f->shifts())) continue;
+    if (f->a != std::vector<double>{1} && is_shared(e, *n) && !step.is("BatchNormalization")) continue;
     auto bias = bias_of(e, *n, l.channels);
     if (!n->is("MatMul") && !bias) continue;
     const shape dims = e.constant(n->inputs[1])->dims();
@@ -202,7 +208,7 @@ result<bool> fold_backward(editor& e, ir::node& step, const ops::type_map& types
     const auto& dims = *type->second.dims;
     if (static_cast<std::int32_t>(dims.size()) != s.rank || dims[1].value != l.channels) continue;
     const auto f = affine_of(e, step, x, l);
-    if (!f || (f->shifts() && reads_padding(*conv))) continue;
+    if (!f || (f->shifts() && reads_padding(*conv)) || is_shared(e, *conv)) continue;
     auto bias = bias_of(e, *conv, s[0]);
     if (!bias) continue;
     const std::int64_t inner = s.elements(2, s.rank), outs = s[0] / group;
@@ -252,6 +258,32 @@ result<std::size_t> fold_batch_norm(ir::model& m) {
 
 result<std::size_t> fold_affine(ir::model& m) {
   return fold(m, false);
+}
+
+result<std::size_t> join_matmul_add(ir::model& m) {
+  QUANTAL_TRY(types, ops::infer_types(m));
+  return sweep(m.graph, [&](editor& e) -> result<void> {
+    for (ir::node& n : e.g.nodes) {
+      if (!n.is("MatMul") || e.touched(n)) continue;
+      const layout l = output_layout(e, n);
+      const auto x = types.find(n.inputs[0]);
+      if (l.channels == 0 || x == types.end() || !x->second.has_rank() || x->second.dims->size() != 2) continue;
+      ir::node* add = e.only_reader(n.outputs[0]);
+      if (add == nullptr || !add->is("Add")) continue;
+      const std::string& other = add->inputs[add->inputs[0] == n.outputs[0] ? 1 : 0];
+      const tensor_buffer* b = e.constant(other);
+      if (b == nullptr) continue;
+      const auto row = row_of(*b, l.channels);
+      if (!row || b->dims().rank == 0 || b->dims()[b->dims().rank - 1] != l.channels) continue;
+      n.op_type = "Gemm";
+      set_bias(e, n, std::vector<double>(row->begin(), row->end()));
+      n.outputs[0] = add->outputs[0];
+      e.touch(n);
+      e.erase(*add);
+      e.count();
+    }
+    return {};
+  });
 }
 
 result<std::size_t> fold_gemm_factors(ir::model& m) {

@@ -13,11 +13,13 @@ const std::vector<pass>& simplify() {
       {"constants_to_initializers", "Constant nodes become initializers", constants_to_initializers},
       {"remove_identities", "Identity, inference Dropout, no-op Cast, Pad and Transpose go", remove_identities},
       {"fold_constants", "what does not depend on the inputs is computed", fold_constants},
+      // Before fold_affine, which would take the division by 6 out of a hard-swish into the next Conv.
+      {"recognise_activations", "decomposed hard-swish, hard-sigmoid, clip become one operator", recognise_activations},
+      {"join_matmul_add", "MatMul and the bias added to it become Gemm", join_matmul_add},
       {"fold_gemm_factors", "alpha, beta and the shape of C move into weights and bias", fold_gemm_factors},
       {"fold_batch_norm", "BatchNormalization moves into weights and bias", fold_batch_norm},
       {"fold_affine", "per-channel Mul, Add, Sub, Div, Neg move into weights and bias", fold_affine},
       {"fold_pads", "zero padding moves into the Conv that reads it", fold_pads},
-      {"recognise_activations", "decomposed hard-swish, hard-sigmoid, clip become one operator", recognise_activations},
       {"remove_dead", "nodes and constants that nobody reads go", remove_dead},
   };
   return list;
