@@ -277,6 +277,7 @@ class job {
     QUANTAL_TRY(e,
                 evaluate(float_, quantized_, pairs, *samples_, config_.evaluation_samples, config_.threads, progress_));
     report_.outputs = e.outputs;
+    report_.evaluated = e.samples;
     if (report_.samples == 0) report_.samples = e.samples;
     for (const ir::node& n : float_->graph.nodes) {
       if (n.outputs.empty()) continue;

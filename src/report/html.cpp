@@ -65,7 +65,8 @@ void add_outputs(std::string& s, const quantize_report& r) {
     s += "<p>Not measured: there was no calibration data.</p>\n";
     return;
   }
-  s += "<p>Quantized against float, on calibration samples.</p><table><tr><th>Output</th><th class=\"n\">SQNR dB</th>"
+  s += "<p>Quantized against float, on " + std::to_string(r.evaluated) +
+       " of the calibration samples.</p><table><tr><th>Output</th><th class=\"n\">SQNR dB</th>"
        "<th class=\"n\">Cosine</th><th class=\"n\">Max error</th></tr>\n";
   for (const output_quality& o : r.outputs)
     s += "<tr>" + cell(o.name) + figure(decibels(o.sqnr_db)) + figure(fixed(o.cosine, 6)) +

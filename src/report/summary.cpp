@@ -65,7 +65,8 @@ std::string summary(const quantize_report& r) {
   if (r.outputs.empty()) {
     s += "\nOutput SQNR: not measured (no calibration data)\n";
   } else {
-    s += "\nOutput quality on the calibration data (" + std::to_string(r.samples) + " samples):\n";
+    s += "\nOutput quality on the calibration data (" + std::to_string(r.evaluated) + " of " +
+         std::to_string(r.samples) + " samples):\n";
     for (const output_quality& o : r.outputs) {
       char line[160];
       std::snprintf(line, sizeof line, "  %-40s SQNR %-9s cosine %.5f  max error %.4g\n",

@@ -7,9 +7,9 @@
 // Forward it is always exact (Conv, ConvTranspose, Gemm; MatMul takes the multiplication only). Backward, into the Conv
 // that follows (a BatchNormalization after a Relu), it is exact only where no padding is read: padding is 0 after the
 // affine step, not before, so d must be 0 or pads must be. Arithmetic in f64, stored as f32.
-// join_matmul_add: MatMul(x, W) + b of a matrix x and a constant row b is Gemm(x, W, b), whose bias can be s32. (ONNX Runtime
-// joins them too, after the quantizer, and then finds no integer Gemm with a float bias.)
-// fold_gemm_factors: Gemm's alpha, beta and a constant C of any broadcastable shape become W, and a bias [N].
+// join_matmul_add: MatMul(x, W) + b of a matrix x and a constant row b is Gemm(x, W, b), whose bias can be s32. (ONNX
+// Runtime joins them too, after the quantizer, and then finds no integer Gemm with a float bias.) fold_gemm_factors:
+// Gemm's alpha, beta and a constant C of any broadcastable shape become W, and a bias [N].
 #pragma once
 #include "quantal/passes/pass.hpp"
 

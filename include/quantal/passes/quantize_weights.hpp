@@ -23,10 +23,10 @@
 namespace quantal::passes {
 
 struct weight_options {
-  std::int32_t axis = -1;         // output channels; -1: one scale for the whole tensor
-  bool reduce_range = false;      // q_max 64: no 16-bit saturation in u8 x s8 kernels without VNNI
-  bool clip_by_error = false;     // range with the least squared error instead of max|w|
-  std::span<const float> floors;  // lower bounds of the scales (bias_guard), one per channel; may be empty
+  std::int32_t axis = -1;              // output channels; -1: one scale for the whole tensor
+  bool reduce_range = false;           // q_max 64: no 16-bit saturation in u8 x s8 kernels without VNNI
+  bool clip_by_error = false;          // range with the least squared error instead of max|w|
+  std::span<const float> floors = {};  // lower bounds of the scales (bias_guard), one per channel; may be empty
 };
 
 struct quantized_weight {

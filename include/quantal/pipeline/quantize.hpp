@@ -45,7 +45,7 @@ struct quantize_config {
   std::int32_t bins = 0;
   std::string target = "onnxruntime";  // or "any": also forms that ONNX Runtime runs in float
   std::string io = "float";
-  std::int64_t evaluation_samples = 32;  // at most this many of the samples measure the outputs' SQNR; 0: none
+  std::int64_t evaluation_samples = 8;  // at most this many of the samples measure the outputs' SQNR; 0: none
 };
 
 using report::coverage_row;

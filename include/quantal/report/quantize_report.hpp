@@ -38,7 +38,8 @@ struct quantize_report {
   std::vector<coverage_row> coverage;
   double integer_macs = 0;              // share, 0..1
   std::vector<output_quality> outputs;  // on the calibration data; empty without data
-  std::int64_t samples = 0;
+  std::int64_t samples = 0;    // seen by calibration
+  std::int64_t evaluated = 0;  // samples behind `outputs` and `errors`
   std::vector<std::string> warnings;
   double seconds = 0;
   std::int64_t peak_rss_bytes = 0;
