@@ -88,13 +88,22 @@ def tensorrt_entropy(counts, levels, start=128):
 def against_onnxruntime(driver):
     from onnxruntime.quantization import calibrate
     from onnxruntime.quantization.calibrate import HistogramCollector
-    divergences, entropy = [], calibrate.entropy
+    divergences, entropy, smooth, smoothed = [], calibrate.entropy, calibrate.smooth_distribution, []
 
     def remembered(p, q):
         divergences.append(float(entropy(p, q)))
         return divergences[-1]
 
-    calibrate.entropy = remembered
+    def remembered_smooth(p):  # called for p, then for q; None of either is an infinite divergence
+        smoothed.append(smooth(p))
+        if len(smoothed) == 2:
+            if smoothed[0] is None or smoothed[1] is None:
+                divergences.append(np.inf)
+            smoothed.clear()
+            return smooth(p)
+        return smoothed[-1]
+
+    calibrate.entropy, calibrate.smooth_distribution = remembered, remembered_smooth
     rng = np.random.default_rng(2026)
 
     def collected(method, symmetric, bins, quantized, percentile, data):
@@ -131,7 +140,7 @@ def against_onnxruntime(driver):
         middle, first = counts.size // 2, quantized // 2
         if same(r, *chosen[:2]):
             equal += 1
-        elif len(found) == middle - first + 1:  # another candidate, as good within the noise of its float32 sums
+        else:  # another candidate, as good within the noise of its float32 sums
             ties += any(d <= min(found) + 1e-5 and same(r, max(edges[middle - i], low), min(edges[min(middle + i + 1, counts.size)], high))
                         for i, d in zip(range(first, middle + 1), found))
     report("onnxruntime entropy range", equal + ties, 1000, f", {ties} of them another candidate within 1e-5 of the least divergence (it sums in float32)")
