@@ -1,8 +1,9 @@
-// Chooses the float table once: what the CPU can do, capped by QUANTAL_ISA.
+// Chooses the float table once, by the same facts as the integer kernels (kernels/cpu.hpp): CPU, system, QUANTAL_ISA.
 #include "quantal/kernels/float_table.hpp"
 
-#include <cstdlib>
 #include <string_view>
+
+#include "quantal/kernels/cpu.hpp"
 
 namespace quantal::kernels {
 
@@ -22,16 +23,16 @@ namespace {
 
 const float_table& choose() noexcept {
 #if defined(QUANTAL_FLOAT_X86)
-  const char* asked = std::getenv("QUANTAL_ISA");
-  const std::string_view cap = asked == nullptr ? "" : asked;
-  const bool allow_avx512 = cap.empty() || cap == "avx512vnni" || cap == "amx";
-  const bool allow_avx2 = allow_avx512 || cap == "avx2" || cap == "avxvnni";
-  __builtin_cpu_init();
-  if (allow_avx512 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
-    return float_avx512::table;
-  }
-  if (allow_avx2 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return float_avx2::table;
+  const auto usable = [](std::string_view name) {
+    std::size_t count = 0;
+    const isa_state* states = isa_states(count);
+    for (std::size_t i = 0; i < count; ++i) {
+      if (name == states[i].name) return states[i].available && states[i].allowed;
+    }
+    return false;
+  };
+  if (usable("avx512vnni")) return float_avx512::table;
+  if (usable("avx2")) return float_avx2::table;
 #endif
   return float_base::table;
 }
