@@ -204,7 +204,9 @@ std::string model_json(const std::string& file, const ir::model& m, const model_
          ", \"inputs\": " + values_json(m.graph.inputs) + ", \"outputs\": " + values_json(m.graph.outputs) +
          ", \"nodes\": " + std::to_string(m.graph.nodes.size()) + ", \"operators\": {" + operators +
          "}, \"unknown_operators\": [" + unknown + "], \"parameters\": " + std::to_string(f.parameters) +
-         ", \"parameter_bytes\": " + std::to_string(f.bytes) + ", \"quantization\": [" + quantization + "]}\n";
+         ", \"parameter_bytes\": " + std::to_string(f.bytes) + ", \"quantization\": [" + quantization +
+         "], \"coverage\": [" + coverage +
+         "], \"coverage_error\": " + (f.no_plan.empty() ? "null" : io::json_string(f.no_plan)) + "}\n";
 }
 
 std::string coverage_text(const std::vector<pipeline::coverage_row>& coverage, bool every_node) {
