@@ -198,6 +198,12 @@ std::string model_json(const std::string& file, const ir::model& m, const model_
                     ", \"dtype\": " + io::json_string(p.type) + ", \"scale\": " + io::json_string(p.scale) +
                     ", \"zero_point\": " + io::json_string(p.zero_point) + "}";
   }
+  std::string coverage;
+  for (const pipeline::coverage_row& row : f.coverage) {
+    coverage += (coverage.empty() ? "" : ", ") + std::string("{\"node\": ") + io::json_string(row.node) +
+                ", \"op\": " + io::json_string(row.op) + ", \"status\": \"" + row.status +
+                "\", \"reason\": " + io::json_string(row.reason) + "}";
+  }
   return "{\"file\": " + io::json_string(file) +
          ", \"kind\": \"model\", \"ir_version\": " + std::to_string(m.ir_version) +
          ", \"opset\": " + std::to_string(m.opset_version("")) + ", \"producer\": " + io::json_string(m.producer_name) +

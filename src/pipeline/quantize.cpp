@@ -94,7 +94,7 @@ class job {
       return error{status::unsupported, std::string(recipe.name) + " is not available yet", "--quant-type",
                    std::string("use ") + recipe.instead};
     QUANTAL_TRY(options, options_of(config_));
-    if (!config_.calibration_cache.empty()) hash_ = model_hash(*float_);
+    if (!config_.calibration_cache.empty()) hash_ = onnx::model_hash(*float_);
     if (recipe.needs_data && samples_ == nullptr && !cache_is_there())
       return error{status::data_missing, std::string("calibration data required for ") + recipe.name, "",
                    "pass --data"};
@@ -125,7 +125,7 @@ class job {
   // The statistics alone, of the tensors that static quantization would observe.
   result<data::calibration_cache> calibrate_only() {
     QUANTAL_TRY(options, options_of(config_));
-    hash_ = model_hash(*float_);
+    hash_ = onnx::model_hash(*float_);
     QUANTAL_CHECK(prepare());
     QUANTAL_TRY(types, ops::infer_types(*float_));
     QUANTAL_TRY(plan, passes::plan_qdq(*float_, types, options));
@@ -347,18 +347,6 @@ class job {
 };
 
 }  // namespace
-
-std::string model_hash(const ir::model& m) {
-  const auto text = onnx::write(m);
-  std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a, 64 bits
-  if (text) {
-    for (const char c : *text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  }
-  constexpr char digits[] = "0123456789abcdef";
-  std::string out = "fnv1a64:";
-  for (int shift = 60; shift >= 0; shift -= 4) out += digits[(hash >> shift) & 15];
-  return out;
-}
 
 result<data::calibration_cache> calibrate_model(const ir::model& m, const quantize_config& config,
                                                 data::source& samples, const progress_fn& progress) {

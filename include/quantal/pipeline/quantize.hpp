@@ -75,8 +75,6 @@ result<data::calibration_cache> calibrate_model(const ir::model& m, const quanti
                                                 data::source& samples, const progress_fn& progress = {});
 // What static quantization would do with each operator, without data.
 result<std::vector<coverage_row>> planned_coverage(const ir::model& m, const quantize_config& config);
-// Tells models apart in caches: a hash of the model's deterministic serialization. "fnv1a64:" and 16 digits.
-std::string model_hash(const ir::model& m);
 
 const char* name_of(quant_type t) noexcept;
 std::optional<quant_type> quant_type_from(std::string_view name) noexcept;
