@@ -20,6 +20,7 @@ class feed_reader {
   virtual std::int64_t samples() const = 0;                          // -1: unknown
   virtual std::int64_t samples_before(std::int64_t feed) const = 0;  // in the feeds [0, feed); -1: unknown
   virtual bool random_access() const = 0;
+  virtual std::vector<std::string> class_names() const { return {}; }
   virtual result<std::unique_ptr<feed>> read(std::int64_t index) = 0;
 };
 
@@ -30,9 +31,20 @@ result<std::unique_ptr<feed_reader>> open_array_file(const std::string& path, co
                                                      const source_options& options);
 // Files that are one feed each, all .npz or all .npy.
 result<std::unique_ptr<feed_reader>> open_feed_files(std::vector<std::string> paths, const inputs_list& inputs);
-// One image each; `classes` is parallel to `paths` or empty.
-result<std::unique_ptr<feed_reader>> open_images(std::vector<std::string> paths, std::vector<std::int64_t> classes,
-                                                 const inputs_list& inputs, const source_options& options);
+// Images, in order. A class below 0 is unknown; `names` may be empty.
+struct image_list {
+  std::vector<std::string> paths;
+  std::vector<std::int64_t> classes;
+  std::vector<std::string> names;
+};
+result<std::unique_ptr<feed_reader>> open_images(image_list images, const inputs_list& inputs,
+                                                 const source_options& options);
+// The images below a directory: sub-directory names are classes where the directory itself holds no images. `names`
+// (of a dataset yaml) numbers them; without it, their order does. No images: an empty list.
+result<image_list> find_images(const std::string& directory, const std::vector<std::string>& names);
+// The classes in a detection label file ("class x y w h" a line) that belongs to an image: .../images/a.jpg ->
+// .../labels/a.txt. No such file: none.
+result<std::vector<std::int64_t>> object_classes(const std::string& image_path);
 
 // Class labels of a .npy (integers, one axis) or of a text file (one integer a line).
 result<std::vector<std::int64_t>> read_labels(const std::string& path);

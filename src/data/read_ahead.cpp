@@ -44,6 +44,7 @@ class ahead_source final : public source {
   ~ahead_source() override { stop(); }
 
   std::int64_t feeds() const override { return total_; }
+  std::vector<std::string> class_names() const override { return reader_->class_names(); }
   std::int64_t samples() const override {
     return total_ == reader_->feeds() ? reader_->samples() : reader_->samples_before(total_);
   }

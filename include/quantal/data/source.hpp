@@ -19,7 +19,8 @@ namespace quantal::data {
 // if any.
 struct feed {
   std::vector<std::pair<std::string, tensor_buffer>> inputs;
-  tensor_buffer label;       // s64 [samples], or empty
+  tensor_buffer label;                // s64 [samples], or empty
+  std::vector<std::int64_t> classes;  // of the objects in these samples (detection label files), for the linter
   std::int64_t samples = 1;  // how many samples this feed holds (the batch, without repeats that fill a fixed batch)
   std::string origin;        // file and position, for messages: "calib.npz: samples 16..31"
 };
@@ -34,6 +35,8 @@ class source {
   virtual std::int64_t samples() const = 0;
   // Number of feeds, the same way.
   virtual std::int64_t feeds() const { return -1; }
+  // What the classes are called (a dataset yaml's `names`, sub-directories), by class number; empty if unknown.
+  virtual std::vector<std::string> class_names() const { return {}; }
 };
 
 // How an image becomes a tensor; the words of the command line (docs/data.md). Empty: taken from the model where it
