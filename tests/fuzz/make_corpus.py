@@ -3,10 +3,12 @@
 
 Run it after changing it and commit what it writes:  python3 tests/fuzz/make_corpus.py
 """
+import base64
 import io
 import pathlib
 import struct
 import zipfile
+import zlib
 
 HERE = pathlib.Path(__file__).resolve().parent / "corpus"
 
@@ -242,6 +244,55 @@ def onnx():
     put("onnx", "groups", pb((1, 8)) + b"\x3b\x3c")
     put("onnx", "cycle", pb_model(13, [pb_node("Relu", ["y"], ["y"])]))
 
+# 10 x 9 pixels at quality 30, baseline and progressive (written once with Pillow).
+JPEG = (
+    '|JeWF01!$>Nk#wx0RR9200961|JwjV02>k%7Zed27Zw*D92+1gLMtdGB`8rkJupIGRb^yfRb5+Zc$tA}agcLcU4^xVke;Kft*d8%yve$z$C;?B'
+    'r2pFhLjfEf9w;LyPAe-'
+    ';q;6eqq@<*zq@<*zq@<*zq@<*zq@<*zq@<*zq@<*zq@<*zq@<*zq@<*zq@<*zq@<*zq@@4A01*fP2>=QM0U`hb5di}c0sq7R6aWDL000000000'
+    '000000000F4!~hx)009L7000000000000000009IAAu&P!!~him0RaF200000000000000000RHS02mPf0|5a50000000000000000RjXP|Jnc'
+    'y0|5X65d#qbKL9Ie{GrJoSS7ayrV^=)+Aov;*#')
+PROGRESSIVE_JPEG = (
+    '|JeWF01!$>Nk#wx0RR9200961|JwjV02>k%7Zed27Zw*D92+1gLMtdGB`8rkJupIGRb^yfRb5+Zc$tA}agcLcU4^xVke;Kft*d8%yve$z$C;?B'
+    'r2pFhLjfEf9w;LyPAe-'
+    ';q;6eqq@<*zq@<*zq@<*zq@<*zq@<*zq@<*zq@<*zq@<*zq@<*zq@<*zq@<*zq@<*zq@@4C01*fP2>=QM0U`hb5di}c0sq7R6#xMN000000000'
+    '00000000097|HJ?l0RaI300000000000000000061+5ij#0RRFJ0}ucJ0Vhf$|HJ?o5C8%L000000000000000000655EK8}00;pA009L8Sj@$'
+    '*|HJ?n5dZ@L000000000000000000345&zl%2mu2D0Y3qq9v}b202L7d0RR910000000000000005&zl%2mt~C0Y3q+|HJ?k5CH%H000000000'
+    '00000003iR`00;pA00ut-AOFMv6c7Ob000000000000000001EW+5iXv0RRC%Ap!r|01N{G00IC50000GBmcwz6cGUc0000000000000000003'
+    '0+5iXv0|5a)5Lf@i02L7d0RR910000000000000010RP$m2mt~C0Y4BG|HJ?o5C8)K0RR9100000000000003oAwmDz00;pA00BP`mJ1N%Q2*H')
+
+
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width, height, colour_type, bits, rows, extra=b"", interlace=0):
+    head = struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, interlace)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + extra + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def image():
+    line = bytes(range(12))
+    put("image", "rgb.png", png(4, 3, 2, 8, b"".join(bytes([f]) + line for f in (0, 1, 4))))
+    put("image", "gray16.png", png(4, 1, 0, 16, b"\0" + line[:8]))
+    put("image", "palette.png", png(8, 2, 3, 4, (b"\0" + b"\x01\x23\x10\x32") * 2, chunk(b"PLTE", bytes(range(48)))))
+    put("image", "alpha.png", png(3, 1, 6, 8, b"\2" + line))
+    put("image", "interlaced.png", png(2, 2, 0, 8, b"\0a\0b\0cd", interlace=1))
+    put("image", "claims.png", png(60000, 60000, 2, 8, b"\0"))
+    header = b"BM" + struct.pack("<IIIIiiHHIIIIII", 54 + 24, 0, 54, 40, 3, 2, 1, 24, 0, 24, 0, 0, 0, 0)
+    put("image", "rgb.bmp", header + bytes(range(24)))
+    palette = b"BM" + struct.pack("<IIIIiiHHIIIIII", 70, 0, 62, 40, 4, 2, 1, 8, 0, 8, 0, 0, 2, 0)
+    put("image", "palette.bmp", palette + bytes(8) + b"\0\1\0\1" * 2)
+    put("image", "baseline.jpg", base64.b85decode("".join(JPEG)))
+    put("image", "progressive.jpg", base64.b85decode("".join(PROGRESSIVE_JPEG)))
+
+
+def dataset():
+    put("dataset", "list.txt", "# files\n./images/a.jpg\nb.png 3\r\n/abs/c.bmp 0\n")
+    put("dataset", "yolo.yaml", "path: ../set\ntrain: images/train\nval: [a.txt, 'b c']\nnc: 2\nnames:\n  0: cat\n  1: \"dog\"\n")
+    put("dataset", "flow.yaml", "{train: [a, b], names: {0: x, 1: y}}")
+    put("dataset", "block.yaml", "train:\n  - a\n  - b\nnames:\n- x\n- y\ndownload: |\n  import os\n   more\n")
+    put("dataset", "anchors.yaml", "a: &a [x, y]\ntrain: *a\nnames: *a\n? complex\n: !!str 5\n")
+
 
 if __name__ == "__main__":
     text()
@@ -251,3 +302,6 @@ if __name__ == "__main__":
 
 
     onnx()
+
+    image()
+    dataset()
