@@ -103,8 +103,9 @@ bool table_fits(const unsigned char* bytes, std::size_t size, std::size_t at) {
 
 // Wherever stb could meet the marker FF C4: it always takes the two bytes side by side.
 bool huffman_tables_fit(const unsigned char* bytes, std::size_t size) {
-  if (word_at(bytes, size, 0) != 0xffd8) return true;  // not a JPEG
-  const std::vector<byte_range> skipped = skipped_segments(bytes, size);
+  if (size < 2 || bytes[0] != 0xff) return true;  // not a JPEG
+  std::vector<byte_range> skipped;
+  if (bytes[1] == 0xd8) skipped = skipped_segments(bytes, size);  // stb also takes FF FF D8: nothing is skipped there
   std::size_t next = 0;
   for (std::size_t at = 2; at + 1 < size; ++at) {
     if (bytes[at] != 0xff || bytes[at + 1] != 0xc4) continue;
@@ -118,16 +119,13 @@ bool huffman_tables_fit(const unsigned char* bytes, std::size_t size) {
 }  // namespace
 
 bool read_header(const unsigned char* bytes, std::size_t size, int& width, int& height, int& channels) {
+  if (!huffman_tables_fit(bytes, size)) return stbi__err("bad Huffman table", "") != 0;
   largest_allocation = std::size_t{1} << 20;  // the header of a JPEG needs its decoder's 18 KB
   return stbi_info_from_memory(bytes, static_cast<int>(size), &width, &height, &channels) != 0;
 }
 
 unsigned char* load(const unsigned char* bytes, std::size_t size, int wanted, int& width, int& height) {
   int channels = 0;
-  if (!huffman_tables_fit(bytes, size)) {
-    stbi__err("bad Huffman table", "");
-    return nullptr;
-  }
   // `width` and `height` are the header's. 16-bit RGBA needs 8 bytes a pixel, growing buffers twice what they hold.
   largest_allocation =
       32 * static_cast<std::size_t>(width) * static_cast<std::size_t>(height) + 4 * size + (std::size_t{1} << 20);

@@ -5,7 +5,7 @@
 
 namespace quantal::data::stb {
 
-// Size and channels from the header. False: not an image that can be read.
+// Size and channels from the header, and the checks that must come before load. False: not an image that can be read.
 bool read_header(const unsigned char* bytes, std::size_t size, int& width, int& height, int& channels);
 // `wanted` interleaved channels; null on failure. Freed by free_pixels. Width and height come from read_header.
 unsigned char* load(const unsigned char* bytes, std::size_t size, int wanted, int& width, int& height);

@@ -260,6 +260,13 @@ PROGRESSIVE_JPEG = (
     '00000003iR`00;pA00ut-AOFMv6c7Ob000000000000000001EW+5iXv0RRC%Ap!r|01N{G00IC50000GBmcwz6cGUc0000000000000000003'
     '0+5iXv0|5a)5Lf@i02L7d0RR910000000000000010RP$m2mt~C0Y4BG|HJ?o5C8)K0RR9100000000000003oAwmDz00;pA00BP`mJ1N%Q2*H')
 
+# Found by libFuzzer: a Huffman table of 409 codes before the frame header.
+HUFFMAN_JPEG = (
+    '|JeWF01!$>Nk#wx0RR9200961|JwjV02>kj00000000*r92+1gLMtdGB`8rkJ*1?hq@<*zr2oJG5eNVY015*EA^-'
+    'vr0Rs^M|HJ?k0096100000000000000000jTU02&Yg0R;g70000000000000000R#mhF+u;t02KiN0RR910H8Mj0AOGM000000{_GS7!d#i0Ra'
+    'F20000000000000010t6EO+5ij#0RRFK1DFv2KL9Ie{GrJoSS7ayrV^=)+9#9$*#'
+)
+
 
 def chunk(kind, data):
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -283,6 +290,8 @@ def image():
     palette = b"BM" + struct.pack("<IIIIiiHHIIIIII", 70, 0, 62, 40, 4, 2, 1, 8, 0, 8, 0, 0, 2, 0)
     put("image", "palette.bmp", palette + bytes(8) + b"\0\1\0\1" * 2)
     put("image", "baseline.jpg", base64.b85decode("".join(JPEG)))
+    put("image", "huffman.jpg", base64.b85decode("".join(HUFFMAN_JPEG)))
+    put("image", "filled.jpg", b"\xff" + base64.b85decode("".join(HUFFMAN_JPEG)))
     put("image", "progressive.jpg", base64.b85decode("".join(PROGRESSIVE_JPEG)))
 
 

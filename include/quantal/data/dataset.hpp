@@ -23,7 +23,7 @@ struct dataset {
   std::vector<std::string> names;
 };
 
-// Errors: data_format (not such a yaml), limit.
+// The part of YAML that such files use (src/data/dataset.cpp says which). Errors: data_format, limit.
 result<dataset> parse_dataset(std::string_view yaml);
 
 // One file per line; "#" lines and empty ones are skipped. A last word that is an integer is the class: "a.png 3".
