@@ -308,9 +308,6 @@ if __name__ == "__main__":
     npy()
     npz()
     calibration_cache()
-
-
     onnx()
-
     image()
     dataset()
