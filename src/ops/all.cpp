@@ -25,6 +25,7 @@ constexpr op_list (*light_files[])() = {
     control_ops,
     einsum_ops,
     vision_ops,
+    attention_ops,
     // clang-format on
 };
 

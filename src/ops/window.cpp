@@ -6,7 +6,7 @@ namespace quantal::ops {
 
 namespace {
 
-constexpr std::int64_t largest = std::int64_t{1} << 31;  // of any attribute: products stay inside int64
+constexpr std::int64_t largest = (std::int64_t{1} << 31) - 1;  // of any attribute: products stay inside int64
 
 result<void> read_list(const ir::node& n, const char* name, std::size_t length, std::int64_t lowest, int_list& out) {
   int_list given = n.get_ints(name);
@@ -108,10 +108,10 @@ result<window> place_window(const eval_context& c, const window_attributes& w, c
     const std::size_t at = static_cast<std::size_t>(max_spatial) - spatial + i;
     out.in[at] = x[static_cast<std::int32_t>(i + 2)];
     out.kernel[at] = w.kernel[i];
-    out.stride[at] = w.strides[i];
     out.dilation[at] = w.dilations[i];
     QUANTAL_TRY(extent, window_extent(c.node, w, i, out.in[at], out.pad[at], out.pad_end[at]));
     out.out[at] = extent;
+    out.stride[at] = extent == 1 ? 1 : w.strides[i];  // a stride that is never taken must not size a buffer
   }
   return out;
 }

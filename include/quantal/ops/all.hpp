@@ -25,6 +25,7 @@ op_list select_ops();      // TopK NonZero Unique NonMaxSuppression
 op_list control_ops();     // If Loop Scan
 op_list einsum_ops();      // Einsum Det
 op_list vision_ops();      // GridSample AffineGrid RoiAlign MaxRoiPool Col2Im MaxUnpool
+op_list attention_ops();   // Attention RotaryEmbedding
 
 // ---- multiply-accumulate, pooling, normalisation, recurrence, quantized forms ----
 op_list conv_ops();             // Conv ConvTranspose
