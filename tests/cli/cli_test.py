@@ -19,7 +19,7 @@ import zipfile
 
 warnings.simplefilter("ignore", ResourceWarning)  # files that are read in one expression
 
-QUANTAL, DIGITS = sys.argv[1], sys.argv[2]
+QUANTAL, DIGITS = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 MODEL, CALIB, TEST = (os.path.join(DIGITS, f) for f in ("digits.onnx", "calib.npz", "test.npz"))
 ERROR = re.compile(r"\Aquantal: error: [^\n]+\n\Z")
 
