@@ -49,7 +49,8 @@ status code_of(const std::string& bytes) {
 }
 
 bool same(const tensor_buffer& a, const tensor_buffer& b) {
-  return a.type() == b.type() && a.dims() == b.dims() && std::memcmp(a.data(), b.data(), a.bytes()) == 0;
+  return a.type() == b.type() && a.dims() == b.dims() && a.bytes() == b.bytes() &&
+         (a.bytes() == 0 || std::memcmp(a.data(), b.data(), a.bytes()) == 0);
 }
 
 status header_code(const std::string& text) {
