@@ -37,7 +37,7 @@ if command -v pkg-config >/dev/null; then
   check "pkg-config: shared runs" env LD_LIBRARY_PATH="$lib" "$work/shared"
   mkdir "$work/only_static"; cp "$lib/libquantal.a" "$work/only_static/"
   # shellcheck disable=SC2046
-  check "pkg-config: static" gcc -std=c99 -o "$work/static" "$source/tests/install/c99/main.c" -L"$work/only_static" $(pkg-config --static --cflags --libs quantal | sed "s#-L$lib##g; s#-L[^ ]*/lib[^ ]*##")
+  check "pkg-config: static" gcc -std=c99 -o "$work/static" "$source/tests/install/c99/main.c" -L"$work/only_static" $(pkg-config --static --cflags --libs quantal | tr ' ' '\n' | grep -v '^-L')
   check "pkg-config: static runs" "$work/static"
 else
   skip "pkg-config is not installed"
