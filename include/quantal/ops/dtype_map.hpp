@@ -1,5 +1,7 @@
 // ONNX's numbers for element types (TensorProto.DataType), as attributes carry them: Cast's `to`, EyeLike's `dtype`.
 #pragma once
+#include <cstdint>
+
 #include "quantal/tensor/dtype.hpp"
 
 namespace quantal::ops {
