@@ -42,7 +42,7 @@ bool may_saturate(const tensor_buffer& codes) {
 
 class placer {
  public:
-  placer(ir::model& m, const qdq_plan& plan, const range_map& ranges, const qdq_options& options)
+  placer(ir::model& m, const qdq_plan& plan, const range_map& ranges, const qdq_options& options, const mean_map& means)
       : m_(m),
         g_(m.graph),
         before_(m.graph),
@@ -50,6 +50,7 @@ class placer {
         plan_(plan),
         ranges_(ranges),
         options_(options),
+        means_(means),
         names_(m.graph) {}
 
   result<placed> run() {
@@ -72,6 +73,7 @@ class placer {
  private:
   struct shared_weight {
     std::string name;
+    tensor_buffer codes;  // s8
     std::vector<float> scales;
     bool saturates = false;
   };
@@ -156,19 +158,11 @@ class placer {
     return out;
   }
 
-  result<std::string> quantized_weight_name(const std::string& name, const tensor_buffer& w, const weight_options& o,
-                                            std::vector<float>& scales) {
+  result<shared_weight> shared_weight_of(const std::string& name, const tensor_buffer& w, const weight_options& o) {
     const std::string key = name + "|" + std::to_string(o.axis);
-    if (o.floors.empty()) {
-      if (const auto it = weights_.find(key); it != weights_.end()) {
-        scales = it->second.scales;
-        saturates_ = it->second.saturates;
-        return it->second.name;
-      }
-    }
+    if (o.floors.empty())
+      if (const auto it = weights_.find(key); it != weights_.end()) return it->second;
     QUANTAL_TRY(q, quantize_weights(w, o));
-    scales = q.scales;
-    saturates_ = may_saturate(q.values);
     std::int32_t zero_point = 0;
     tensor_buffer codes = q.values;
     if (options_.weight_type == dtype::u8) {
@@ -176,9 +170,10 @@ class placer {
       codes = shifted;
       zero_point = 128;
     }
-    const std::string out = dequantized(name, codes, scales, o.axis, zero_point);
-    if (o.floors.empty()) weights_[key] = {out, scales, saturates_};
-    return out;
+    shared_weight made{dequantized(name, codes, q.scales, o.axis, zero_point), q.values, q.scales,
+                       may_saturate(q.values)};
+    if (o.floors.empty()) weights_[key] = made;
+    return made;
   }
 
   result<void> quantize_node(std::size_t i) {
@@ -199,25 +194,41 @@ class placer {
     o.axis = options_.per_channel ? channel_axis_of(old, w->dims().rank) : -1;
     o.reduce_range = options_.reduce_range;
     o.clip_by_error = options_.clip_weights_by_error;
-    std::vector<float> scales;
-    auto name = quantized_weight_name(old.inputs[1], *w, o, scales);
-    if (!name) return std::move(name).failure().at(old.label());
+    auto q = shared_weight_of(old.inputs[1], *w, o);
+    if (!q) return std::move(q).failure().at(old.label());
     const auto input = params_of(old.inputs[0]);
-    const tensor_buffer* b = old.has_input(2) ? index_.constant_value(old.inputs[2]) : nullptr;
-    if (b != nullptr && input) {
-      const std::span<const float> bias(b->as<float>(), static_cast<std::size_t>(b->elements()));
-      const std::vector<float> floors = bias_guard(bias, input->scale, scales);
+    std::vector<float> bias = bias_of(old, *w, *q);
+    if (!bias.empty() && input) {
+      const std::vector<float> floors = bias_guard(bias, input->scale, q->scales);
       if (!floors.empty()) {
         o.floors = floors;
-        name = quantized_weight_name(old.inputs[1], *w, o, scales);
-        if (!name) return std::move(name).failure().at(old.label());
+        q = shared_weight_of(old.inputs[1], *w, o);
+        if (!q) return std::move(q).failure().at(old.label());
+        bias = bias_of(old, *w, *q);
         done_.warnings.push_back(old.label() + ": weights quantized coarser so that the bias fits into 32 bits");
       }
-      n.inputs[2] = dequantized_bias(old.inputs[2], bias, input->scale, scales);
+      const std::string name = old.has_input(2) ? old.inputs[2] : old.inputs[1] + "_bias";
+      n.inputs.resize(3);
+      n.inputs[2] = dequantized_bias(name, bias, input->scale, q->scales);
     }
-    n.inputs[1] = *name;
-    if (saturates_) ++saturating_;
+    n.inputs[1] = q->name;
+    if (q->saturates) ++saturating_;
     return {};
+  }
+
+  // The float bias, corrected for the mean error of the rounded weights; empty if there is none and nothing to correct.
+  std::vector<float> bias_of(const ir::node& n, const tensor_buffer& w, const shared_weight& q) const {
+    const tensor_buffer* b = n.has_input(2) ? index_.constant_value(n.inputs[2]) : nullptr;
+    std::vector<float> bias;
+    if (b != nullptr) bias.assign(b->as<float>(), b->as<float>() + b->elements());
+    const auto mean = means_.find(n.inputs[0]);
+    if (mean == means_.end() || (b == nullptr && !n.is("Conv"))) return bias;
+    const std::vector<double> shift = mean_error(n, w, q.codes, q.scales, mean->second);
+    if (shift.empty() || (b != nullptr && bias.size() != shift.size())) return bias;
+    bias.resize(shift.size(), 0.0F);
+    for (std::size_t c = 0; c < shift.size(); ++c)
+      bias[c] = static_cast<float>(static_cast<double>(bias[c]) - shift[c]);
+    return bias;
   }
 
   std::string dequantized_bias(const std::string& name, std::span<const float> bias, float input_scale,
@@ -244,10 +255,9 @@ class placer {
       o.axis = old.is("ConvTranspose") ? channel_axis_of(old, w->dims().rank)
                                        : (w->dims().rank == 3 && w->dims()[0] == 1 ? 1 : -1);
       if (!options_.per_channel) o.axis = -1;
-      std::vector<float> scales;
-      auto name = quantized_weight_name(old.inputs[k], *w, o, scales);
-      if (!name) return std::move(name).failure().at(old.label());
-      g_.nodes[i].inputs[k] = *name;
+      auto q = shared_weight_of(old.inputs[k], *w, o);
+      if (!q) return std::move(q).failure().at(old.label());
+      g_.nodes[i].inputs[k] = q->name;
     }
     return {};
   }
@@ -374,6 +384,7 @@ class placer {
   const qdq_plan& plan_;
   const range_map& ranges_;
   const qdq_options& options_;
+  const mean_map& means_;
   ir::name_pool names_;
   std::unordered_map<std::string, const tensor_plan*> tensor_of_;
   std::vector<quant_params> params_;
@@ -382,15 +393,15 @@ class placer {
   std::unordered_map<std::string, std::string> renamed_;
   std::vector<ir::node> added_;
   std::vector<std::size_t> dead_;
-  bool saturates_ = false;  // the weight quantized last
   std::size_t saturating_ = 0;
   placed done_;
 };
 
 }  // namespace
 
-result<placed> place_qdq(ir::model& m, const qdq_plan& plan, const range_map& ranges, const qdq_options& options) {
-  return placer(m, plan, ranges, options).run();
+result<placed> place_qdq(ir::model& m, const qdq_plan& plan, const range_map& ranges, const qdq_options& options,
+                         const mean_map& means) {
+  return placer(m, plan, ranges, options, means).run();
 }
 
 }  // namespace quantal::passes

@@ -235,7 +235,7 @@ class job {
         report_.warnings.push_back(std::to_string(odd) + " values of " + name +
                                    " were NaN or infinite; ranges ignore them");
     }
-    QUANTAL_TRY(done, passes::place_qdq(*quantized_, plan, ranges, options));
+    QUANTAL_TRY(done, passes::place_qdq(*quantized_, plan, ranges, options, seen.means));
     for (const passes::placed_tensor& t : done.tensors)
       report_.ranges.push_back({t.name, t.range.min, t.range.max, t.params.scale, t.params.zero_point});
     report_.warnings.insert(report_.warnings.end(), done.warnings.begin(), done.warnings.end());

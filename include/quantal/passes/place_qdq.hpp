@@ -14,6 +14,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "quantal/passes/correct_bias.hpp"
 #include "quantal/passes/plan_qdq.hpp"
 #include "quantal/quant/choose.hpp"
 
@@ -36,7 +37,9 @@ struct placed {
   std::vector<std::string> warnings;
 };
 
-// `ranges` has every name of plan.observed(). Errors: calibration (a range is missing or not finite), nan_value.
-result<placed> place_qdq(ir::model& m, const qdq_plan& plan, const range_map& ranges, const qdq_options& options);
+// `ranges` has every name of plan.observed(); biases are corrected (correct_bias.hpp) where `means` knows the input.
+// Errors: calibration (a range is missing or not finite), nan_value.
+result<placed> place_qdq(ir::model& m, const qdq_plan& plan, const range_map& ranges, const qdq_options& options,
+                         const mean_map& means = {});
 
 }  // namespace quantal::passes

@@ -26,6 +26,8 @@ struct calibration {
   std::int64_t feeds = 0;
   std::unordered_map<std::string, std::int64_t>
       macs;  // of weighted nodes, by first output, for the first feed's shapes
+  std::unordered_map<std::string, std::vector<double>>
+      means;  // per channel, of inputs of nodes whose bias can be corrected
 };
 
 calib::method_options method_options_of(const quantize_config& config);
