@@ -235,7 +235,10 @@ class job {
         report_.warnings.push_back(std::to_string(odd) + " values of " + name +
                                    " were NaN or infinite; ranges ignore them");
     }
-    QUANTAL_TRY(done, passes::place_qdq(*quantized_, plan, ranges, options, seen.means));
+    const bool correct = recipe_of(config_.type).correct_bias;
+    if (correct && seen.feeds == 0)
+      report_.warnings.push_back("biases are not corrected: a calibration cache holds ranges, not channel means");
+    QUANTAL_TRY(done, passes::place_qdq(*quantized_, plan, ranges, options, correct ? seen.means : passes::mean_map{}));
     for (const passes::placed_tensor& t : done.tensors)
       report_.ranges.push_back({t.name, t.range.min, t.range.max, t.params.scale, t.params.zero_point});
     report_.warnings.insert(report_.warnings.end(), done.warnings.begin(), done.warnings.end());

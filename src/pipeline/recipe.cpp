@@ -14,21 +14,21 @@ constexpr const char* static_scope =
     "softmax arithmetic, masks, spectrum front ends, model outputs";
 
 constexpr recipe_row table[] = {
-    {quant_type::static_int8, "static_int8", "s8 symmetric [-127,127], per tensor", "u8 affine, per tensor", "minmax",
-     static_scope, true, "", true, false},
+    {quant_type::static_int8, "static_int8", "s8 symmetric [-127,127], per tensor; bias corrected",
+     "u8 affine, per tensor", "minmax", static_scope, true, "", true, false, true},
     {quant_type::per_channel_int8, "per_channel_int8", "s8 symmetric [-127,127], per output channel",
-     "u8 affine, per tensor", "minmax", static_scope, true, "", true, true},
+     "u8 affine, per tensor", "minmax", static_scope, true, "", true, true, false},
     {quant_type::dynamic_int8, "dynamic_int8", "s8 symmetric [-127,127], per output channel", "u8, at run time", "",
      "MatMul, Gemm, Gather tables; LSTM/GRU store their weights in 8 bits; Conv only with --include", true, "", false,
-     true},
+     true, false},
     {quant_type::fp16, "fp16", "f16", "f16; inputs and outputs f32", "", "everything not numerically unsafe in f16",
-     true, "", false, false},
-    {quant_type::bf16, "bf16", "bf16", "bf16", "", "", false, "fp16", false, false},
-    {quant_type::fp8, "fp8", "f8e4m3fn", "f8e4m3fn", "", "", false, "fp16 or per_channel_int8", true, false},
-    {quant_type::int16x8, "int16x8", "s8", "s16", "", "", false, "per_channel_int8 or fp16", true, true},
-    {quant_type::int4, "int4", "s4 in blocks of 32", "f32", "", "", false, "dynamic_int8", false, false},
+     true, "", false, false, false},
+    {quant_type::bf16, "bf16", "bf16", "bf16", "", "", false, "fp16", false, false, false},
+    {quant_type::fp8, "fp8", "f8e4m3fn", "f8e4m3fn", "", "", false, "fp16 or per_channel_int8", true, false, false},
+    {quant_type::int16x8, "int16x8", "s8", "s16", "", "", false, "per_channel_int8 or fp16", true, true, false},
+    {quant_type::int4, "int4", "s4 in blocks of 32", "f32", "", "", false, "dynamic_int8", false, false, false},
     {quant_type::mixed, "mixed", "chosen per layer", "chosen per layer", "", "", false,
-     "per_channel_int8 with --exclude", true, true},
+     "per_channel_int8 with --exclude", true, true, false},
 };
 
 // Words of `text` in lines of at most `width`, each after `indent` blanks.

@@ -1,6 +1,7 @@
 #include <cfloat>
 
 #include "passes/graphs.hpp"
+#include "quantal/passes/correct_bias.hpp"
 #include "quantal/passes/pass.hpp"
 #include "quantal/passes/place_qdq.hpp"
 #include "quantal/passes/quantize_weights.hpp"
@@ -305,4 +306,27 @@ TEST_CASE("D2_calibration: a tensor without an observed range is an error that n
   REQUIRE_FALSE(done);
   CHECK(done.failure().code == status::calibration);
   CHECK(done.failure().where == "x");
+}
+
+TEST_CASE("the mean error of rounded weights is weight error times channel mean, per output channel") {
+  ir::node depthwise;
+  depthwise.op_type = "Conv";
+  depthwise.set(ir::attribute("group", std::int64_t{2}));
+  const auto w = tensor_buffer::of<float>(shape(2, 1, 1, 1), {1.0F, 0.013F});
+  const auto q = tensor_buffer::of<std::int8_t>(shape(2, 1, 1, 1), {127, 2});  // 0.013 * 127 = 1.651
+  const std::vector<float> scale{1.0F / 127.0F};
+  const std::vector<double> means{3, 5};
+  const auto shift = passes::mean_error(depthwise, w, q, scale, means);
+  REQUIRE(shift.size() == 2);
+  CHECK(std::abs(shift[0]) < 1e-6);
+  CHECK(shift[1] == Approx((2.0 / 127.0 - 0.013) * 5).epsilon(1e-5));
+  CHECK(passes::mean_error(depthwise, w, q, scale, std::vector<double>{3}).empty());
+
+  ir::node gemm;  // [C = 2, O = 1]: both inputs add to the one output
+  gemm.op_type = "Gemm";
+  const auto wg = tensor_buffer::of<float>(shape(2, 1), {1.0F, 0.013F});
+  const auto qg = tensor_buffer::of<std::int8_t>(shape(2, 1), {127, 2});
+  const auto one = passes::mean_error(gemm, wg, qg, scale, means);
+  REQUIRE(one.size() == 1);
+  CHECK(one[0] == Approx((2.0 / 127.0 - 0.013) * 5).epsilon(1e-4));
 }

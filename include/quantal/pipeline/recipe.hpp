@@ -18,7 +18,8 @@ struct recipe_row {
   bool available;
   const char* instead;  // for a type that is not available: what to use
   bool needs_data;
-  bool per_channel;  // weights: one scale per output channel
+  bool per_channel;   // weights: one scale per output channel
+  bool correct_bias;  // passes/correct_bias.hpp; per channel it gains under 0.4 dB and can lose more (docs/accuracy.md)
 };
 
 std::span<const recipe_row> recipes() noexcept;
