@@ -1,5 +1,6 @@
 // The header-only core: an engine chooses parameters, quantizes, and rescales a sum of products as its integer kernels
 // would. Nothing is linked; the same headers compile for a microcontroller.
+#include <cstdint>
 #include <cstdio>
 #include <quantal/core.hpp>
 
