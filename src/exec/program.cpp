@@ -138,6 +138,7 @@ class compiler {
       }
       p_->outputs.push_back(s);
     }
+    find_unread();
     plan_releases();
     return std::move(p_);
   }
@@ -284,6 +285,21 @@ class compiler {
       for (slot o : s.out) {
         if (o != no_slot && !needed[static_cast<std::size_t>(o)]) p_->constants[static_cast<std::size_t>(o)] = {};
       }
+    }
+  }
+
+  void find_unread() {
+    std::vector<bool> read(p_->names.size(), false);
+    for (slot o : p_->outputs) read[static_cast<std::size_t>(o)] = true;
+    for (std::size_t i = p_->steps.size(); i-- > 0;) {
+      step& s = p_->steps[i];
+      s.unread = std::none_of(s.out.begin(), s.out.end(),
+                              [&](slot o) { return o != no_slot && read[static_cast<std::size_t>(o)]; });
+      if (s.unread) continue;
+      for (slot in : s.in)
+        if (in != no_slot) read[static_cast<std::size_t>(in)] = true;
+      for (const program_ptr& body : s.bodies)
+        for (const program::capture& c : body->captures) read[static_cast<std::size_t>(c.outer)] = true;
     }
   }
 

@@ -40,6 +40,7 @@ struct step {
   std::vector<std::unique_ptr<program>> bodies;  // the node's subgraphs
   std::unique_ptr<step_cache> cache;
   bool folded = false;  // its outputs were computed by compile
+  bool unread = false;  // no output of the graph depends on it: run only when every value is asked for
 };
 
 struct program {

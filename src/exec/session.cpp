@@ -4,6 +4,7 @@
 #include <mutex>
 
 #include "arena.hpp"
+#include "exact_products.hpp"
 #include "inline_functions.hpp"
 #include "program.hpp"
 #include "quantal/exec/thread_pool.hpp"
@@ -139,6 +140,7 @@ result<session> session::create(std::shared_ptr<const ir::model> m, const sessio
   QUANTAL_CHECK(inline_functions(s->compiled));
   QUANTAL_CHECK(ir::verify(s->compiled));
   QUANTAL_CHECK(ir::sort_nodes(s->compiled.graph));
+  exact_products(s->compiled);
   s->parallel = options.parallel;
   if (options.parallel.call == nullptr) {
     const std::size_t threads = options.threads == 0 ? usable_cores() : options.threads;
@@ -206,7 +208,8 @@ result<void> session::state::execute(std::vector<tensor_buffer>& values, const r
   for (std::size_t i = 0; i < main->steps.size(); ++i) {
     const step& s = main->steps[i];
     const auto missing = [&](slot o) { return o != no_slot && !values[static_cast<std::size_t>(o)]; };
-    if (!s.folded || (everything && std::any_of(s.out.begin(), s.out.end(), missing))) {
+    const bool wanted = everything || !s.unread;
+    if (wanted && (!s.folded || (everything && std::any_of(s.out.begin(), s.out.end(), missing)))) {
       arena_of_run.begin_step(i);
       QUANTAL_CHECK(call(s, values, run, &arena_of_run));
     }

@@ -1,9 +1,9 @@
 #include "quantal/pipeline/calibrate.hpp"
 
-#include <cmath>
 #include <unordered_set>
 
 #include "quantal/calib/method.hpp"
+#include "quantal/calib/observers/all.hpp"
 #include "quantal/exec/session.hpp"
 #include "quantal/ir/index.hpp"
 #include "quantal/passes/correct_bias.hpp"
@@ -47,56 +47,54 @@ class mac_counter {
   std::unordered_map<std::string, shape> shapes_;
 };
 
-// Means per channel of the inputs whose readers' biases can be corrected (passes/correct_bias.hpp). Summed in f64, in
-// the order of the data: a figure good to about 1e-12, not merged between shards.
+// Means per channel of the inputs whose readers' biases can be corrected (passes/correct_bias.hpp). The mean of one
+// sample's channel, rounded to f32, is one value of an exact sum: batches and shards do not change a bit.
 class mean_counter {
  public:
   explicit mean_counter(const ir::graph& g) {
     const ir::index index(g);
     for (const ir::node& n : g.nodes)
-      if (n.inputs.size() >= 2 && index.constant_value(n.inputs[1]) != nullptr && (n.is("Conv") || n.is("Gemm")))
-        readers_.emplace(n.inputs[0], &n);
+      if ((n.is("Conv") || n.is("Gemm")) && n.inputs.size() >= 2 && index.constant_value(n.inputs[1]) != nullptr)
+        readers_.emplace(n.inputs[0], reader{&n, calib::make_observer("moments")});
   }
-  void see(std::string_view name, const tensor_buffer& value) {
+
+  result<void> see(std::string_view name, const tensor_buffer& value) {
     const auto it = readers_.find(name);
-    if (it == readers_.end() || value.type() != dtype::f32) return;
-    const std::int32_t axis = passes::mean_axis_of(*it->second, value.dims().rank);
-    if (axis < 0) return;
-    sums& s = sums_[it->first];
-    const std::int64_t channels = value.dims()[axis], inner = value.dims().elements(axis + 1, value.dims().rank);
-    s.of_channel.resize(static_cast<std::size_t>(channels));
+    if (it == readers_.end() || value.type() != dtype::f32) return {};
+    const std::int32_t axis = passes::mean_axis_of(*it->second.node, value.dims().rank);
+    if (axis < 0) return {};
+    const auto planes = static_cast<std::size_t>(value.dims().elements(0, axis + 1));
+    const auto inner = static_cast<std::size_t>(value.dims().elements(axis + 1, value.dims().rank));
+    if (planes == 0 || inner == 0) return {};
+    means_.resize(planes);
     const float* x = value.as<float>();
-    const std::int64_t outer = value.dims().elements(0, axis);
-    for (std::int64_t o = 0; o < outer; ++o) {
-      for (std::int64_t c = 0; c < channels; ++c, x += inner) {
-        double lanes[4] = {};  // four sums hide the latency of the addition
-        std::int64_t i = 0;
-        for (; i + 4 <= inner; i += 4)
-          for (int l = 0; l < 4; ++l) lanes[l] += static_cast<double>(x[i + l]);
-        for (; i < inner; ++i) lanes[0] += static_cast<double>(x[i]);
-        s.of_channel[static_cast<std::size_t>(c)] += (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]);
-      }
+    for (float& mean : means_) {
+      double lanes[4] = {};  // four sums hide the latency of the addition
+      std::size_t i = 0;
+      for (; i + 4 <= inner; i += 4)
+        for (std::size_t l = 0; l < 4; ++l) lanes[l] += static_cast<double>(x[i + l]);
+      for (; i < inner; ++i) lanes[0] += static_cast<double>(x[i]);
+      mean = static_cast<float>(((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) / static_cast<double>(inner));
+      x += inner;
     }
-    s.count += static_cast<double>(outer * inner);
+    const auto channels = static_cast<std::size_t>(value.dims()[axis]);
+    return it->second.means->observe(means_.data(), planes / channels, channels, 1);
   }
-  // Tensors with NaN, an infinity or a channel count that changed are left out.
-  std::unordered_map<std::string, std::vector<double>> result() {
-    std::unordered_map<std::string, std::vector<double>> means;
-    for (auto& [name, s] : sums_) {
-      bool finite = s.count > 0;
-      for (double& v : s.of_channel) finite = std::isfinite(v /= s.count) && finite;
-      if (finite) means.emplace(std::string(name), std::move(s.of_channel));
-    }
-    return means;
+
+  std::map<std::string, calib::statistics> result_of_all() const {
+    std::map<std::string, calib::statistics> all;
+    for (const auto& [name, r] : readers_)
+      if (!r.means->stats().channels.empty()) all[std::string(name)] = r.means->stats();
+    return all;
   }
 
  private:
-  struct sums {
-    std::vector<double> of_channel;
-    double count = 0;
+  struct reader {
+    const ir::node* node;
+    std::unique_ptr<calib::observer> means;
   };
-  std::unordered_map<std::string_view, const ir::node*> readers_;
-  std::unordered_map<std::string_view, sums> sums_;
+  std::unordered_map<std::string_view, reader> readers_;
+  std::vector<float> means_;
 };
 
 }  // namespace
@@ -141,9 +139,14 @@ result<calibration> calibrate(std::shared_ptr<const ir::model> m, const std::vec
   exec::run_options run;
   run.observe = [&](std::string_view name, const tensor_buffer& value) {
     if (done.feeds == 0) macs.see(name, value.dims());
-    means.see(name, value);
+    if (failed) return;
+    if (auto seen = means.see(name, value); !seen) {
+      trouble = std::move(seen).failure().at(std::string(name));
+      failed = true;
+      return;
+    }
     const auto it = observers.find(name);
-    if (it == observers.end() || failed) return;
+    if (it == observers.end()) return;
     if (value.type() != dtype::f32) {
       trouble =
           error{status::dtype, std::string("a tensor to quantize is ") + quantal::name_of(value.type()) + ", not f32",
@@ -178,7 +181,7 @@ result<calibration> calibrate(std::shared_ptr<const ir::model> m, const std::vec
     done.tensors[name] = stats;
   }
   done.macs = macs.result();
-  done.means = means.result();
+  done.means = means.result_of_all();
   return done;
 }
 

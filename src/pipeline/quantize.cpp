@@ -157,6 +157,7 @@ class job {
     cache.observer = config_.activation_observer;
     cache.samples = seen.samples;
     cache.tensors = seen.tensors;
+    for (const auto& [name, means] : seen.means) cache.tensors[name + std::string(means_suffix)] = means;
     return cache;
   }
 
@@ -186,6 +187,8 @@ class job {
         seen.method = cache.observer;
         seen.samples = cache.samples;
         for (const std::string& name : tensors) seen.tensors[name] = cache.tensors[name];
+        for (const auto& [name, stats] : cache.tensors)
+          if (name.ends_with(means_suffix)) seen.means[name.substr(0, name.size() - means_suffix.size())] = stats;
         return seen;
       }
       if (samples_ == nullptr) {
@@ -212,6 +215,19 @@ class job {
     return {};
   }
 
+  // Channels that saw NaN or an infinity have no mean: their tensors are left out.
+  static passes::mean_map means_of(const calibration& seen) {
+    passes::mean_map means;
+    for (const auto& [name, stats] : seen.means) {
+      std::vector<double> of_channel;
+      for (const calib::statistics& c : stats.channels)
+        if (c.sums && c.count > 0 && c.nans + c.positive_infinities + c.negative_infinities == 0)
+          of_channel.push_back(c.sums->mean());
+      if (of_channel.size() == stats.channels.size()) means[name] = std::move(of_channel);
+    }
+    return means;
+  }
+
   result<void> quantize_static(const ops::type_map& types, const passes::qdq_options& options) {
     QUANTAL_TRY(plan, passes::plan_qdq(*float_, types, options));
     QUANTAL_TRY(seen, ranges_seen(plan.observed(), options));
@@ -236,9 +252,10 @@ class job {
                                    " were NaN or infinite; ranges ignore them");
     }
     const bool correct = recipe_of(config_.type).correct_bias;
-    if (correct && seen.feeds == 0)
-      report_.warnings.push_back("biases are not corrected: a calibration cache holds ranges, not channel means");
-    QUANTAL_TRY(done, passes::place_qdq(*quantized_, plan, ranges, options, correct ? seen.means : passes::mean_map{}));
+    if (correct && seen.feeds == 0 && seen.means.empty())
+      report_.warnings.push_back("biases are not corrected: the calibration cache holds ranges, not channel means");
+    QUANTAL_TRY(done,
+                passes::place_qdq(*quantized_, plan, ranges, options, correct ? means_of(seen) : passes::mean_map{}));
     for (const passes::placed_tensor& t : done.tensors)
       report_.ranges.push_back({t.name, t.range.min, t.range.max, t.params.scale, t.params.zero_point});
     report_.warnings.insert(report_.warnings.end(), done.warnings.begin(), done.warnings.end());

@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -25,10 +26,13 @@ struct calibration {
   std::int64_t samples = 0;
   std::int64_t feeds = 0;
   std::unordered_map<std::string, std::int64_t>
-      macs;  // of weighted nodes, by first output, for the first feed's shapes
-  std::unordered_map<std::string, std::vector<double>>
-      means;  // per channel, of inputs of nodes whose bias can be corrected
+      macs;                                        // of weighted nodes, by first output, for the first feed's shapes
+  std::map<std::string, calib::statistics> means;  // per channel, of inputs of nodes whose bias can be corrected: the
+                                                   // mean of each sample's channel is one value, summed exactly
 };
+
+// In a calibration cache the means of tensor x stand beside its statistics under the name x + means_suffix.
+inline constexpr std::string_view means_suffix = "#channel_means";
 
 calib::method_options method_options_of(const quantize_config& config);
 
