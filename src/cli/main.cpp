@@ -1,6 +1,7 @@
 // quantal: the command line. This file has the list of verbs, and turns what a verb returns into an exit code, one line
 // on stderr or one JSON object. Nothing below it prints an error, exits or throws.
 #include <fcntl.h>
+#include <malloc.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -151,6 +152,11 @@ int run(int argc, char** argv) {
 }  // namespace quantal::cli
 
 int main(int argc, char** argv) {
+#ifdef __GLIBC__
+  // One heap for all threads: with glibc's default of one per thread, what the readers of calibration data leave behind
+  // makes peak memory depend on how many samples each of them happened to read.
+  mallopt(M_ARENA_MAX, 1);
+#endif
   quantal::cli::guard_standard_descriptors();
   std::signal(SIGPIPE, SIG_IGN);
   try {
