@@ -1,0 +1,158 @@
+// The planned matrix product against its meaning (kernels/ref/gemm.hpp), bit for bit, and what the plan refuses.
+#include "quantal/kernels/gemm.hpp"
+
+#include <catch2/catch.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <random>
+#include <vector>
+
+#include "quantal/kernels/avx2/gemm.hpp"
+
+using namespace quantal;
+
+namespace {
+
+struct release {
+  void operator()(void* p) const { std::free(p); }
+};
+using block = std::unique_ptr<std::uint8_t, release>;
+block aligned(std::uint64_t bytes) {
+  return block(static_cast<std::uint8_t*>(std::aligned_alloc(64, detail::round_up(bytes + 1, 64))));
+}
+
+std::mt19937 random_bits(1);
+std::int32_t pick(std::int32_t low, std::int32_t high) {
+  return low + static_cast<std::int32_t>(random_bits() % static_cast<std::uint32_t>(high - low + 1));
+}
+
+struct problem {
+  gemm_desc d;
+  std::vector<float> ratios;
+  std::vector<fixed_multiplier> multipliers;
+  std::vector<std::int32_t> bias;
+  std::vector<std::uint8_t> lhs, rhs;
+};
+
+problem make_problem(gemm_shape s, bool extremes) {
+  problem p;
+  p.d.shape = s;
+  p.d.lhs = pick(0, 1) != 0 ? dtype::u8 : dtype::s8;
+  p.d.rhs = pick(0, 1) != 0 ? dtype::u8 : dtype::s8;
+  constexpr dtype outs[] = {dtype::s32, dtype::u8, dtype::s8, dtype::f32};
+  p.d.out = outs[pick(0, 3)];
+  p.d.lhs_zero_point = p.d.lhs == dtype::u8 ? pick(0, 255) : pick(-128, 127);
+  p.d.rhs_zero_point = pick(0, 1) != 0 ? 0 : p.d.rhs == dtype::u8 ? pick(0, 255) : pick(-128, 127);
+  for (std::int64_t j = 0; j < s.n; ++j) {
+    p.ratios.push_back(1e-3F * static_cast<float>(pick(1, 3000)) / static_cast<float>(1 + s.k));
+    p.multipliers.emplace_back();
+    REQUIRE(fixed_multiplier_of(p.ratios.back(), p.multipliers.back()) == status::ok);
+    p.bias.push_back(pick(-10000, 10000));
+  }
+  const contract rule = p.d.out == dtype::f32 ? contract::fp32_rne : static_cast<contract>(pick(0, 2));
+  p.d.epilogue = {
+      rule,      p.ratios.data(), p.multipliers.data(), static_cast<std::size_t>(s.n), p.d.out == dtype::u8 ? 128 : 3,
+      INT32_MIN, INT32_MAX};
+  p.lhs.resize(static_cast<std::size_t>(s.m * s.k) + 1);
+  p.rhs.resize(static_cast<std::size_t>(s.k * s.n) + 1);
+  for (std::uint8_t& x : p.lhs)
+    x = extremes ? (pick(0, 1) != 0 ? 0x80 : 0x7f) : static_cast<std::uint8_t>(random_bits());
+  for (std::uint8_t& x : p.rhs)
+    x = extremes ? (pick(0, 1) != 0 ? 0x80 : 0x7f) : static_cast<std::uint8_t>(random_bits());
+  return p;
+}
+
+// Tasks in reverse order on one thread: what is not independent shows.
+void backwards(void*, std::size_t count, parallel_for::task_fn task, void* argument) {
+  while (count-- > 0) task(argument, count);
+}
+
+bool equals_reference(const problem& p, const gemm_leaf& leaf, std::size_t width) {
+  const gemm_shape& s = p.d.shape;
+  gemm_plan plan;
+  REQUIRE(plan_gemm(p.d, leaf, width, plan) == status::ok);
+  const block packed = aligned(plan.packed_bytes), work = aligned(gemm_workspace_bytes(plan, width));
+  REQUIRE(pack_gemm(plan, p.rhs.data(), p.bias.data(), p.d.epilogue, packed.get(), plan.packed_bytes) == status::ok);
+  const std::size_t bytes =
+      static_cast<std::size_t>(s.m * s.n) * (p.d.out == dtype::s32 || p.d.out == dtype::f32 ? 4 : 1);
+  std::vector<std::uint8_t> out(bytes + 64, 0x55), wanted(bytes + 64, 0x55);
+  parallel_for lanes;
+  if (width > 1) lanes = {nullptr, backwards, width};
+  REQUIRE(run_gemm(plan, p.lhs.data(), static_cast<std::uint64_t>(s.m * s.k), packed.get(), plan.packed_bytes,
+                   out.data(), bytes, work.get(), gemm_workspace_bytes(plan, width), lanes) == status::ok);
+  ref::gemm(s, {p.lhs.data(), p.d.lhs, s.k, 1, p.d.lhs_zero_point}, {p.rhs.data(), p.d.rhs, s.n, 1, p.d.rhs_zero_point},
+            p.bias.data(), p.d.epilogue, p.d.out, wanted.data(), s.n);
+  return out == wanted;
+}
+
+}  // namespace
+
+TEST_CASE("the AVX2 product equals the reference on every shape, sign, zero point and contract") {
+#if defined(__AVX2__)
+  if (!__builtin_cpu_supports("avx2")) {
+    WARN("this CPU has no AVX2: nothing ran");
+    return;
+  }
+  int cases = 0;
+  constexpr std::int64_t sizes[] = {0, 1, 2, 5, 6, 7, 13, 16, 17, 31, 33, 97};
+  for (const std::int64_t m : sizes)
+    for (const std::int64_t n : sizes)
+      for (const std::int64_t k : {0, 1, 2, 3, 16, 17, 64, 147, 1500}) {
+        if (m * n * k > 150000) continue;
+        const problem p = make_problem({m, n, k}, cases % 5 == 0);
+        CAPTURE(m, n, k);
+        CHECK(equals_reference(p, avx2::leaf, 1));
+        if (cases++ % 7 == 0) CHECK(equals_reference(p, avx2::leaf, 3));
+      }
+  std::printf("avx2: %d products equal the reference\n", cases);
+  CHECK(cases > 900);
+#else
+  FAIL("compile this test with AVX2");
+#endif
+}
+
+TEST_CASE("K5_K6_K7_K11_K12_K14_Q1_Q8_Q9 bad descriptions are refused, and nothing is written") {
+#if defined(__AVX2__)
+  problem p = make_problem({4, 8, 16}, false);
+  p.d.out = dtype::u8;
+  p.d.epilogue.rule = contract::fp32_rne;
+  p.d.epilogue.zero_point = 128;
+  gemm_plan plan;
+  REQUIRE(plan_gemm(p.d, avx2::leaf, 1, plan) == status::ok);
+  const auto refuses = [&](auto change, status expected) {
+    problem q = p;
+    q.d.epilogue.ratios = q.ratios.data();
+    change(q);
+    gemm_plan untouched;
+    CHECK(plan_gemm(q.d, avx2::leaf, 1, untouched) == expected);
+    CHECK(untouched.magic == 0);
+  };
+  refuses([](problem& q) { q.d.shape.m = -1; }, status::shape);
+  refuses([](problem& q) { q.d.shape.k = max_gemm_depth + 1; }, status::shape);
+  refuses([](problem& q) { q.d.lhs_stride = 15; }, status::stride);
+  refuses([](problem& q) { q.d.out_stride = 7; }, status::stride);
+  refuses([](problem& q) { q.d.lhs_stride = INT64_MAX / 2; }, status::overflow);
+  refuses([](problem& q) { q.ratios[3] = 0; }, status::scale);
+  refuses([](problem& q) { q.d.lhs_zero_point = 300; }, status::zero_point);
+  refuses([](problem& q) { q.d.epilogue.count = 3; }, status::count);
+  refuses([](problem& q) { q.d.rhs = dtype::f32; }, status::dtype);
+
+  const block packed = aligned(plan.packed_bytes), work = aligned(gemm_workspace_bytes(plan, 1));
+  REQUIRE(pack_gemm(plan, p.rhs.data(), nullptr, p.d.epilogue, packed.get(), plan.packed_bytes) == status::ok);
+  std::vector<std::uint8_t> out(32, 0x55);
+  const auto runs = [&](std::uint64_t lhs_bytes, std::uint64_t out_bytes, std::uint64_t work_bytes, std::size_t skew) {
+    return run_gemm(plan, p.lhs.data(), lhs_bytes, packed.get(), plan.packed_bytes, out.data(), out_bytes,
+                    work.get() + skew, work_bytes);
+  };
+  const std::uint64_t enough = gemm_workspace_bytes(plan, 1);
+  CHECK(runs(63, 32, enough, 0) == status::buffer);
+  CHECK(runs(64, 31, enough, 0) == status::buffer);
+  CHECK(runs(64, 32, enough - 1, 0) == status::scratch);
+  CHECK(runs(64, 32, enough, 1) == status::scratch);
+  packed.get()[0] ^= 1;
+  CHECK(runs(64, 32, enough, 0) == status::plan);
+  CHECK(out == std::vector<std::uint8_t>(32, 0x55));
+#endif
+}
