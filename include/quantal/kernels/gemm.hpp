@@ -155,6 +155,7 @@ inline status plan_gemm(const gemm_desc& d, const gemm_leaf& leaf, size_t width,
   if (!checked_mul(p.panel_stride, static_cast<uint64_t>(p.panels), p.packed_bytes) ||
       !checked_add(p.packed_bytes, gemm_alignment, p.packed_bytes))
     return status::overflow;
+  if (size_t fits = 0; !checked_size(p.packed_bytes, fits)) return status::overflow;
   // A widened panel chunk takes half of a 32 KiB L1, a task's widened rows stay in half of a 512 KiB L2.
   constexpr int64_t l1_chunk_bytes = 24 * 1024, l2_rows_bytes = 256 * 1024;
   p.direct = s.m <= 2 * leaf.rows || leaf.widen_panel == nullptr;
@@ -219,7 +220,7 @@ inline status pack_gemm(const gemm_plan& p, const void* rhs, const int32_t* bias
     int32_t* panel_bias = reinterpret_cast<int32_t*>(at);
     float* ratio = reinterpret_cast<float*>(panel_bias + leaf.columns);
     fixed_multiplier* multiplier = reinterpret_cast<fixed_multiplier*>(ratio + leaf.columns);
-    __builtin_memset(at, 0, p.panel_stride);
+    __builtin_memset(at, 0, static_cast<size_t>(p.panel_stride));
     const int64_t first = panel * leaf.columns;
     const int64_t live = p.shape.n - first < leaf.columns ? p.shape.n - first : leaf.columns;
     for (int64_t c = 0; c < live; ++c) {
