@@ -24,6 +24,8 @@ for core in "${cores[@]}"; do
   if "$tools-g++" $flags "${language[@]}" -fsyntax-only "$work/all.cpp"; then pass "$name: $(wc -w <<<"$headers") headers compile"; else fail "$name: headers"; fi
   for level in -Os -O2; do
     if ! "$tools-g++" $flags "${language[@]}" $level -c "$here/requant_path.cpp" -o "$work/path-$name.o"; then fail "$name $level: requant_path"; continue; fi
+    # Without this a failing nm would look like an object that needs nothing.
+    if ! "$tools-nm" "$work/path-$name.o" | grep -q ' T '; then fail "$name $level: nm shows no function"; continue; fi
     foreign=$("$tools-nm" -u "$work/path-$name.o" | awk '{print $2}' | grep -Ev "$allowed" || true)
     if [ -z "$foreign" ]; then
       pass "$name $level: $("$tools-size" "$work/path-$name.o" | awk 'NR==2{print $1}') bytes, needs: $("$tools-nm" -u "$work/path-$name.o" | awk '{printf "%s ", $2}')"

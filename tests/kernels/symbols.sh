@@ -9,6 +9,8 @@ work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 for isa in sse41 avx2 avx512vnni neon; do
   member=$(ar t "$archive" | grep -x "$isa.cpp.o") || continue
   ar p "$archive" "$member" >"$work/$isa.o"
+  # Without this a failing nm would look like an object with nothing foreign in it.
+  nm "$work/$isa.o" | grep -q "$isa" || { failed=$((failed + 1)); echo "FAILED: $isa: nm shows none of its symbols"; continue; }
   foreign=$(nm -C "$work/$isa.o" | awk '$2 ~ /[TWVuDB]/ || $1 ~ /^[WV]$/' | grep -v "$isa" || true)
   outside=$(nm -u "$work/$isa.o" | awk '{print $2}' | grep -Ev '^(mem(cpy|set|move|cmp)|_GLOBAL_OFFSET_TABLE_)$' || true)
   if [ -z "$foreign$outside" ]; then passed=$((passed + 1)); echo "ok: $isa: $(nm "$work/$isa.o" | grep -c ' [TWD] ') symbols, all its own"
