@@ -22,7 +22,7 @@ struct state {
   pipeline::quantize_config config;
 };
 
-result<data::calibration_cache> merge_caches(const std::vector<std::string>& files) {
+result<pipeline::calibrated> merge_caches(const std::vector<std::string>& files) {
   if (files.size() < 2)
     return error{status::usage, "--merge needs two caches or more", {}, "quantal calibrate --merge A B -o C"};
   QUANTAL_TRY(all, data::read_cache(files[0]));
@@ -32,16 +32,18 @@ result<data::calibration_cache> merge_caches(const std::vector<std::string>& fil
     if (!merged) return std::move(merged).failure().at(io::escape_text(files[i]));
     all = *std::move(merged);
   }
-  return std::move(all);
+  return pipeline::calibrated{std::move(all), {}};
 }
 
-result<data::calibration_cache> observe(state& s, const common_options& common) {
+result<pipeline::calibrated> observe(state& s, const common_options& common) {
   if (s.files.size() != 1)
     return error{status::usage, "calibrate takes one model", {}, "several caches are joined with --merge"};
   QUANTAL_CHECK(check_model_exists(s.files[0]));
   if (s.data.path.empty()) return error{status::data_missing, "calibration data required: pass --data", {}, {}};
   QUANTAL_TRY(m, load_model(s.files[0]));
   QUANTAL_TRY(samples, open_samples(s.data, *m));
+  QUANTAL_TRY(evaluation, open_evaluation(s.data, *m));
+  s.config.evaluation = evaluation.get();
   s.config.batch_size = s.data.batch_size;
   s.config.num_calib_batches = s.data.num_calib_batches;
   s.config.workers = static_cast<std::int32_t>(s.data.workers);
@@ -60,21 +62,27 @@ result<int> calibrate(state& s, const common_options& common) {
     if (!s.merge && same_file(file, s.output))
       return error{status::usage, "the output would replace the model", "--output", {}};
   }
-  auto cache = s.merge ? merge_caches(s.files) : observe(s, common);
-  if (!cache) return std::move(cache).failure();
-  QUANTAL_CHECK(data::write_cache(*cache, s.output));
+  QUANTAL_TRY(done, s.merge ? merge_caches(s.files) : observe(s, common));
+  const data::calibration_cache& cache = done.cache;
+  QUANTAL_CHECK(data::write_cache(cache, s.output));
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (common.json) {
-    QUANTAL_CHECK(
-        print("{\"cache\": " + io::json_string(s.output) + ", \"observer\": " + io::json_string(cache->observer) +
-              ", \"samples\": " + std::to_string(cache->samples) +
-              ", \"tensors\": " + std::to_string(cache->tensors.size()) + ", \"seconds\": " + io::number(seconds) +
-              ", \"peak_rss_bytes\": " + std::to_string(pipeline::peak_rss_bytes()) + "}\n"));
+    std::string warnings;
+    for (const std::string& w : done.warnings) warnings += (warnings.empty() ? "" : ", ") + io::json_string(w);
+    QUANTAL_CHECK(print(
+        "{\"cache\": " + io::json_string(s.output) + ", \"observer\": " + io::json_string(cache.observer) +
+        ", \"samples\": " + std::to_string(cache.samples) + ", \"tensors\": " + std::to_string(cache.tensors.size()) +
+        ", \"warnings\": [" + warnings + "]" + ", \"seconds\": " + io::number(seconds) +
+        ", \"peak_rss_bytes\": " + std::to_string(pipeline::peak_rss_bytes()) + "}\n"));
     return 0;
   }
-  QUANTAL_CHECK(print("Calibration cache: " + io::escape_text(s.output, 4096) + "\n  " +
-                      std::to_string(cache->tensors.size()) + " tensors, " + std::to_string(cache->samples) +
-                      " samples, observer " + cache->observer + "\n"));
+  std::string text = "Calibration cache: " + io::escape_text(s.output, 4096) + "\n  " +
+                     std::to_string(cache.tensors.size()) + " tensors, " + std::to_string(cache.samples) +
+                     " samples, observer " + io::escape_text(cache.observer) + "\n";
+  if (common.quiet) done.warnings.clear();
+  if (!done.warnings.empty()) text += "\nWarnings:\n";
+  for (const std::string& w : done.warnings) text += wrapped("  " + io::escape_text(w) + "\n");
+  QUANTAL_CHECK(print(text));
   return 0;
 }
 
@@ -86,6 +94,7 @@ action calibrate_verb(args& a) {
   a.text("-o,--output", &s->output, "the cache to write (.json)");
   a.flag("--merge", &s->merge, "join caches of the same model: the result is that of one run over all data");
   add_data_options(a, s->data, s->config.num_calib_batches);
+  add_lint_options(a, s->data, s->config);
   std::vector<std::string> methods;
   for (const calib::method* m : calib::methods()) methods.emplace_back(m->name);
   a.text("--activation-observer", &s->config.activation_observer, "histogram keeps what most methods need")

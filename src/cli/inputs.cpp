@@ -13,23 +13,36 @@ namespace fs = std::filesystem;
 
 void add_data_options(args& a, data_options& d, std::int64_t limit) {
   d.num_calib_batches = limit;
-  a.text("--data", &d.path, "samples: .npz or .npy, or a directory of them (docs/data.md)").group("Data");
+  a.text("--data", &d.path,
+         "samples: .npz or .npy, a directory of them or of images, a .txt list, a dataset .yaml (docs/data.md)")
+      .group("Data");
   a.integer("--batch-size", &d.batch_size, "samples per run of the model; a model with a fixed batch keeps its own", 1,
             1 << 20)
       .group("Data");
   a.integer("--num-calib-batches", &d.num_calib_batches, "batches to use; -1: all", -1, INT64_C(1) << 40).group("Data");
   a.integer("--workers", &d.workers, "readers that work ahead; 0: read when needed", 0, 256).group("Data");
-  a.text("--labels", &d.labels, "classes of the samples, a .npy of integers (or an array `_label` in the .npz)")
+  a.text("--labels", &d.labels,
+         "classes of the samples: a .npy of integers or a .txt (else `_label` in the .npz, or sub-directories)")
       .group("Data");
   a.text("--split", &d.split, "of a dataset .yaml").choices({"train", "val"}).group("Data");
   data::image_options& image = d.image;
-  a.text("--imgsz", &image.imgsz, "size of images: 640, or HEIGHTxWIDTH; left out: the model's").group("Images");
-  a.text("--layout", &image.layout, "").choices({"nchw", "nhwc"}).group("Images");
-  a.text("--mean", &image.mean, "(x - mean) / std: one number, or one per channel with commas").group("Images");
-  a.text("--std", &image.std, "").group("Images");
-  a.text("--value-range", &image.value_range, "what 0..255 becomes: 0..1, 0..255, -1..1").group("Images");
-  a.text("--color", &image.color, "").choices({"rgb", "bgr", "gray"}).group("Images");
-  a.flag("--letterbox", &image.letterbox, "keep the aspect ratio, fill with grey").group("Images");
+  a.text("--imgsz", &image.imgsz, "size of images: 640 or HEIGHTxWIDTH; left out: the model's, else each image's own")
+      .group("Images");
+  a.text("--layout", &image.layout, "axes of the input; left out: seen from the model")
+      .choices({"nchw", "nhwc"})
+      .group("Images");
+  a.text("--mean", &image.mean,
+         "(x - mean) / std, after --value-range: one number, or one per channel (0.485,0.456,0.406)")
+      .group("Images");
+  a.text("--std", &image.std, "see --mean").group("Images");
+  a.text("--value-range", &image.value_range,
+         "what pixels 0..255 become: 0..1, 0..255, -1..1, any A..B; left out: 0..1 (integer inputs: 0..255)")
+      .group("Images");
+  a.text("--color", &image.color, "channels of the input; left out: rgb (gray for one channel)")
+      .choices({"rgb", "bgr", "gray"})
+      .group("Images");
+  a.flag("--letterbox", &image.letterbox, "keep the aspect ratio, fill with gray 114; else images are stretched")
+      .group("Images");
 }
 
 bool exists(const std::string& path) noexcept {
@@ -68,6 +81,23 @@ result<std::shared_ptr<ir::model>> load_model(const std::string& path) {
   QUANTAL_CHECK(check_model_exists(path));
   QUANTAL_TRY(m, onnx::read_file(path));
   return std::make_shared<ir::model>(std::move(m));
+}
+
+void add_lint_options(args& a, data_options& d, pipeline::quantize_config& c) {
+  a.integer("--min-samples", &c.min_samples, "fewer calibration samples than this are a warning", 0, INT64_C(1) << 40)
+      .group("Data");
+  a.text("--eval-data", &d.evaluation,
+         "held-out samples: warn where --data differs from them (a dataset .yaml: its other split)")
+      .group("Data");
+}
+
+result<std::unique_ptr<data::source>> open_evaluation(const data_options& d, const ir::model& m) {
+  if (d.evaluation.empty()) return std::unique_ptr<data::source>();
+  data_options other = d;
+  other.path = d.evaluation;
+  other.labels.clear();
+  other.split = d.split == "train" ? "val" : "train";
+  return open_samples(other, m);
 }
 
 result<std::unique_ptr<data::source>> open_samples(const data_options& d, const ir::model& m) {

@@ -8,6 +8,7 @@
 #include "quantal/base/result.hpp"
 #include "quantal/data/source.hpp"
 #include "quantal/ir/graph.hpp"
+#include "quantal/pipeline/quantize.hpp"
 
 namespace quantal::cli {
 
@@ -19,14 +20,19 @@ struct data_options {
   std::int64_t num_calib_batches = 100;  // -1: all
   std::int64_t workers = 4;
   data::image_options image;
+  std::string evaluation;  // --eval-data
 };
 
 // --data and what goes with it. `limit` is the default of --num-calib-batches.
 void add_data_options(args& a, data_options& d, std::int64_t limit);
+// --min-samples and --eval-data: what the calibration linter needs to know.
+void add_lint_options(args& a, data_options& d, pipeline::quantize_config& c);
 // Errors: not_found "model file not found: X".
 result<void> check_model_exists(const std::string& path);
 result<std::shared_ptr<ir::model>> load_model(const std::string& path);
 result<std::unique_ptr<data::source>> open_samples(const data_options& d, const ir::model& m);
+// --eval-data, read as --data is; of a dataset yaml the other split. None given: none.
+result<std::unique_ptr<data::source>> open_evaluation(const data_options& d, const ir::model& m);
 // "best.onnx" -> "best"
 std::string stem_of(const std::string& path);
 result<void> make_directories(const std::string& path);

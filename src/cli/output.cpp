@@ -135,6 +135,25 @@ std::string table(const std::vector<std::string>& head, const std::vector<std::v
   return out;
 }
 
+std::string wrapped(const std::string& text) {
+  std::string out;
+  std::size_t from = 0;
+  while (from < text.size()) {
+    const std::size_t end = std::min(text.find('\n', from), text.size());
+    std::string line = text.substr(from, end - from);
+    while (line.size() > line_width && line.rfind("  Original model", 0) != 0 &&
+           line.rfind("  Quantized model", 0) != 0) {
+      const std::size_t cut = line.rfind(' ', line_width);
+      if (cut == std::string::npos || cut < 20) break;
+      out += line.substr(0, cut) + "\n";
+      line = std::string(13, ' ') + line.substr(cut + 1);
+    }
+    out += line + "\n";
+    from = end + 1;
+  }
+  return out;
+}
+
 // ---- progress ---------------------------------------------------------------------------------------------------
 
 progress_bar::progress_bar(const common_options& common)

@@ -32,6 +32,9 @@ std::string percent(double share);  // 0..1 -> "99.8 %"
 std::string table(const std::vector<std::string>& head, const std::vector<std::vector<std::string>>& rows,
                   const std::vector<bool>& right = {});
 
+// Lines of more than 100 columns continue below, indented; the two lines of the summary that name files do not.
+std::string wrapped(const std::string& text);
+
 // A bar with ETA on a terminal, a line every few seconds otherwise, nothing with --quiet.
 class progress_bar {
  public:

@@ -46,12 +46,11 @@ void declare(args& a, state& s) {
   a.text("-o,--output", &s.output, "file (.onnx) or directory; a directory gets {model}_{quant_type}.onnx");
   a.text("--device", &s.device, "where to calibrate").choices({"cpu", "cuda"});
   a.text("--report", &s.report, "write a report: FILE.html or FILE.json");
-  a.flag("--strict", &c.strict, "warnings about data are errors; what was asked for must not stay in float");
+  a.flag("--strict", &c.strict, "errors: too few samples, NaN in them, operators asked for that stay in float");
   a.integer("--seed", &s.seed, "of random choices (there are none for these types)", 0, INT64_MAX);
 
   add_data_options(a, s.data, c.num_calib_batches);
-  a.integer("--min-samples", &c.min_samples, "fewer calibration samples than this are a warning", 0, INT64_C(1) << 40)
-      .group("Data");
+  add_lint_options(a, s.data, c);
   a.text("--calibration-cache", &c.calibration_cache, "statistics: read if they fit this model, else written")
       .group("Data");
 
@@ -115,26 +114,6 @@ result<std::string> output_file(const state& s) {
   return path;
 }
 
-// Lines of more than 100 columns continue below, indented.
-std::string wrapped(const std::string& text) {
-  std::string out;
-  std::size_t from = 0;
-  while (from < text.size()) {
-    std::size_t end = text.find('\n', from);
-    if (end == std::string::npos) end = text.size();
-    std::string line = text.substr(from, end - from);
-    while (line.size() > 100 && line.rfind("  Original model", 0) != 0 && line.rfind("  Quantized model", 0) != 0) {
-      std::size_t cut = line.rfind(' ', 100);
-      if (cut == std::string::npos || cut < 20) break;
-      out += line.substr(0, cut) + "\n";
-      line = std::string(13, ' ') + line.substr(cut + 1);
-    }
-    out += line + "\n";
-    from = end + 1;
-  }
-  return out;
-}
-
 std::string summary_text(const pipeline::quantize_report& r, const common_options& common,
                          const std::string& report_file) {
   std::string out = wrapped(report::summary(r));
@@ -153,7 +132,7 @@ result<void> write_report(const state& s, const pipeline::quantize_report& r) {
                         std::string_view(extension == ".json" ? pipeline::to_json(r) + "\n" : report::html(r)));
 }
 
-result<int> quantize(state& s, const args& a, const common_options& common) {
+result<int> quantize(state& s, const common_options& common) {
   if (s.device == "cuda")
     return error{status::unsupported, "files are device-independent; use --device cpu", "--device cuda", {}};
   if (!s.weights.empty() && !s.model.empty() && s.weights != s.model) {
@@ -180,11 +159,14 @@ result<int> quantize(state& s, const args& a, const common_options& common) {
   if (is_static && s.data.path.empty() && !has_cache) {
     return error{status::data_missing, "calibration data required for " + s.quant_type + ": pass --data", {}, {}};
   }
-  std::unique_ptr<data::source> samples;
+  std::unique_ptr<data::source> samples, evaluation;
   if (!s.data.path.empty()) {
     QUANTAL_TRY(m, load_model(s.model));
     QUANTAL_TRY(opened, open_samples(s.data, *m));
     samples = std::move(opened);
+    QUANTAL_TRY(held_out, open_evaluation(s.data, *m));
+    evaluation = std::move(held_out);
+    s.config.evaluation = evaluation.get();
   }
   QUANTAL_TRY(output, output_file(s));
   pipeline::quantize_report report;
@@ -194,7 +176,7 @@ result<int> quantize(state& s, const args& a, const common_options& common) {
     report = std::move(done);
   }
   if (!s.report.empty()) QUANTAL_CHECK(write_report(s, report));
-  (void)a;
+  if (common.quiet && !common.json) report.warnings.clear();
   QUANTAL_CHECK(print(common.json ? pipeline::to_json(report) + "\n" : summary_text(report, common, s.report)));
   return 0;
 }
@@ -204,7 +186,7 @@ result<int> quantize(state& s, const args& a, const common_options& common) {
 action quantize_verb(args& a) {
   auto s = std::make_shared<state>();
   declare(a, *s);
-  return [s, &a](const common_options& common) { return quantize(*s, a, common); };
+  return [s](const common_options& common) { return quantize(*s, common); };
 }
 
 }  // namespace quantal::cli

@@ -134,6 +134,7 @@ result<calibration> calibrate(std::shared_ptr<const ir::model> m, const std::vec
   done.method = method->name;
   mac_counter macs(m->graph);
   mean_counter means(m->graph);
+  data::linter linter;
   error trouble;
   bool failed = false;
   exec::run_options run;
@@ -161,6 +162,7 @@ result<calibration> calibrate(std::shared_ptr<const ir::model> m, const std::vec
   for (;;) {
     QUANTAL_TRY(feed, samples.next());
     if (!feed) break;
+    linter.observe(*feed);
     std::vector<exec::named_tensor> inputs;
     for (auto& [name, value] : feed->inputs) inputs.push_back({name, value});
     auto outputs = session.run(inputs, run);
@@ -182,6 +184,8 @@ result<calibration> calibrate(std::shared_ptr<const ir::model> m, const std::vec
   }
   done.macs = macs.result();
   done.means = means.result_of_all();
+  done.facts = linter.facts();
+  done.facts.class_names = samples.class_names();
   return done;
 }
 

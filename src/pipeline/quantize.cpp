@@ -20,6 +20,7 @@
 #include "quantal/passes/quantize_dynamic.hpp"
 #include "quantal/pipeline/calibrate.hpp"
 #include "quantal/pipeline/evaluate.hpp"
+#include "quantal/pipeline/lint.hpp"
 #include "quantal/pipeline/recipe.hpp"
 
 namespace quantal::pipeline {
@@ -123,14 +124,15 @@ class job {
   }
 
   // The statistics alone, of the tensors that static quantization would observe.
-  result<data::calibration_cache> calibrate_only() {
+  result<calibrated> calibrate_only() {
     QUANTAL_TRY(options, options_of(config_));
     hash_ = onnx::model_hash(*float_);
     QUANTAL_CHECK(prepare());
     QUANTAL_TRY(types, ops::infer_types(*float_));
     QUANTAL_TRY(plan, passes::plan_qdq(*float_, types, options));
     QUANTAL_TRY(seen, calibrate(float_, plan.observed(), *samples_, config_, progress_));
-    return cache_of(seen);
+    QUANTAL_TRY(warnings, lint_calibration(seen.facts, config_));
+    return calibrated{cache_of(seen), std::move(warnings)};
   }
 
   // What would happen, without data.
@@ -185,7 +187,10 @@ class job {
       if (why.empty()) {
         calibration seen;
         seen.method = cache.observer;
-        seen.samples = cache.samples;
+        seen.samples = seen.facts.samples = cache.samples;
+        if (config_.evaluation != nullptr)
+          report_.warnings.push_back(
+              "the calibration cache does not hold its data: not compared with the evaluation data");
         for (const std::string& name : tensors) seen.tensors[name] = cache.tensors[name];
         for (const auto& [name, stats] : cache.tensors)
           if (name.ends_with(means_suffix)) seen.means[name.substr(0, name.size() - means_suffix.size())] = stats;
@@ -233,12 +238,8 @@ class job {
     QUANTAL_TRY(seen, ranges_seen(plan.observed(), options));
     report_.samples = seen.samples;
     macs_ = seen.macs;
-    if (seen.samples < config_.min_samples) {
-      const std::string text = "only " + std::to_string(seen.samples) + " calibration samples (at least " +
-                               std::to_string(config_.min_samples) + " are advised)";
-      if (config_.strict) return error{status::calibration, text, "--data", "add samples or lower --min-samples"};
-      report_.warnings.push_back(text);
-    }
+    QUANTAL_TRY(warnings, lint_calibration(seen.facts, config_));
+    report_.warnings.insert(report_.warnings.end(), warnings.begin(), warnings.end());
     passes::range_map ranges;
     const calib::method* method = calib::find_method(config_.activation_observer);
     for (const auto& [name, stats] : seen.tensors) {
@@ -368,8 +369,8 @@ class job {
 
 }  // namespace
 
-result<data::calibration_cache> calibrate_model(const ir::model& m, const quantize_config& config,
-                                                data::source& samples, const progress_fn& progress) {
+result<calibrated> calibrate_model(const ir::model& m, const quantize_config& config, data::source& samples,
+                                   const progress_fn& progress) {
   return job(m, config, &samples, progress).calibrate_only();
 }
 

@@ -11,73 +11,9 @@ import random
 import re
 import struct
 import subprocess
-import sys
-import tempfile
-import unittest
-import warnings
 import zipfile
 
-warnings.simplefilter("ignore", ResourceWarning)  # files that are read in one expression
-
-QUANTAL, DIGITS = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
-MODEL, CALIB, TEST = (os.path.join(DIGITS, f) for f in ("digits.onnx", "calib.npz", "test.npz"))
-ERROR = re.compile(r"\Aquantal: error: [^\n]+\n\Z")
-
-
-def run(*args, env=None, **kw):
-    merged = dict(os.environ, **(env or {}))
-    return subprocess.run([QUANTAL, *args], capture_output=True, env=merged, timeout=120, **kw)
-
-
-def npy(descr, shape, data):
-    head = ("{'descr': '%s', 'fortran_order': False, 'shape': %s, }" % (descr, repr(shape))).encode()
-    head += b" " * ((-10 - len(head) - 1) % 64) + b"\n"
-    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head + data
-
-
-def npz(path, **arrays):
-    with zipfile.ZipFile(path, "w") as z:
-        for name, (descr, shape, data) in arrays.items():
-            z.writestr(name + ".npy", npy(descr, shape, data))
-    return path
-
-
-def floats(*values):
-    return struct.pack("<%df" % len(values), *values)
-
-
-class Case(unittest.TestCase):
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.dir = folder.name
-
-    def path(self, name):
-        return os.path.join(self.dir, name)
-
-    def fails(self, code, text, *args, **kw):
-        """The run ends with this exit code and one line on stderr that holds `text`; nothing on stdout."""
-        r = run(*args, **kw)
-        err = r.stderr.decode()
-        self.assertEqual(r.returncode, code, err)
-        self.assertRegex(err, ERROR)
-        self.assertIn(text, err)
-        self.assertEqual(r.stdout, b"")
-        return err
-
-    def succeeds(self, *args, code=0, **kw):
-        r = run(*args, **kw)
-        self.assertEqual(r.returncode, code, r.stderr.decode())
-        return r.stdout.decode()
-
-    def json(self, *args, code=0):
-        r = run(*args, "--json")
-        self.assertEqual(r.returncode, code, r.stderr.decode())
-        return json.loads(r.stdout)
-
-    def narrow(self, text):
-        for line in text.splitlines():
-            self.assertLessEqual(len(line), 100, line)
+from harness import CALIB, ERROR, MODEL, QUANTAL, TEST, Case, floats, main, npz, run
 
 
 class Quantize(Case):
@@ -239,6 +175,53 @@ class Data(Case):
             npz(self.path("d/%d.npz" % i), x=("<f4", (i + 1, 1, 8, 8), floats(*[0.1 * i] * 64 * (i + 1))))
         r = self.json("quantize", MODEL, "--data", self.path("d"), "-o", self.path("q.onnx"))
         self.assertEqual(r["samples"], 6)
+
+
+class Linter(Case):
+    """What each warning needs is in tests/pipeline/lint_test.cpp; here: where they are shown, and the options."""
+
+    def twins(self, scale=1.0):
+        rng = random.Random(3)
+        images = [floats(*[scale * rng.random() for _ in range(64)]) for _ in range(4)]
+        return npz(self.path("twins%g.npz" % scale), x=("<f4", (8, 1, 8, 8), b"".join(images * 2)), _label=("<i8", (8,), struct.pack("<8q", *[2] * 8)))
+
+    def test_warnings_everywhere(self):
+        data, line = self.twins(), "duplicate: 4 of 8 samples repeat an earlier one: they add no information"
+        ids = {"too_few_samples", "duplicate", "one_class", "missing_classes"}
+        quantize = ["quantize", MODEL, "--data", data, "-o", self.path("q.onnx"), "--report", self.path("r.html")]
+        calibrate = ["calibrate", MODEL, "--data", data, "-o", self.path("c.json")]
+        for command in (quantize, calibrate):
+            warnings = self.json(*command)["warnings"]
+            self.assertIn(line, warnings)
+            self.assertEqual({w.split(":")[0] for w in warnings if re.match(r"[a-z_]+: ", w)}, ids)
+            text = self.succeeds(*command)
+            self.narrow(text)
+            self.assertIn("\nWarnings:\n", text)
+            self.assertIn("  " + line + "\n", text)
+            self.assertNotIn("Warnings:", self.succeeds(*command, "-q"))
+        self.assertIn("<li>" + line, open(self.path("r.html"), encoding="utf-8").read())
+        self.assertEqual(self.json("calibrate", MODEL, "--data", CALIB, "-o", self.path("c.json"))["warnings"], [])
+
+    def test_min_samples_of_calibrate(self):
+        r = self.json("calibrate", MODEL, "--data", self.twins(), "-o", self.path("c.json"), "--min-samples", "8")
+        self.assertFalse(any(w.startswith("too_few_samples") for w in r["warnings"]), r["warnings"])
+
+    def test_mismatch_with_evaluation_data(self):
+        for command in (["quantize", MODEL, "-o", self.path("q.onnx")], ["calibrate", MODEL, "-o", self.path("c.json")]):
+            r = self.json(*command, "--data", CALIB, "--eval-data", TEST)
+            self.assertFalse(any(w.startswith("mismatch") for w in r["warnings"]), r["warnings"])
+            r = self.json(*command, "--data", CALIB, "--eval-data", self.twins(255))
+            self.assertTrue(any(w.startswith("mismatch: input 'x': calibration data (0.000..1.000,") for w in r["warnings"]), r["warnings"])
+        self.fails(5, "nowhere.npz", "quantize", MODEL, "--data", CALIB, "--eval-data", "nowhere.npz", "-o", self.path("r.onnx"))
+        r = self.json("quantize", MODEL, "--calibration-cache", self.path("c.json"), "--data", CALIB, "--eval-data", TEST, "-o", self.path("q.onnx"))
+        self.assertTrue(any("not compared with the evaluation data" in w for w in r["warnings"]), r["warnings"])
+
+    def test_D1_strict_refuses_nan(self):
+        data = npz(self.path("nan.npz"), x=("<f4", (2, 1, 8, 8), floats(*([float("nan")] + [0.5, 0.25] * 63 + [1.0]))))
+        r = self.json("quantize", MODEL, "--data", data, "-o", self.path("q.onnx"))
+        self.assertTrue(any(w.startswith("nan: input 'x': 1 NaN values, the first in") for w in r["warnings"]), r["warnings"])
+        self.fails(4, "NaN", "quantize", MODEL, "--data", data, "-o", self.path("s.onnx"), "--strict", "--min-samples", "1")
+        self.assertFalse(os.path.exists(self.path("s.onnx")))
 
 
 class Run(Case):
@@ -503,8 +486,4 @@ class P10Arguments(Case):
 
 
 if __name__ == "__main__":
-    result = unittest.main(argv=[sys.argv[0]] + sys.argv[3:], exit=False, verbosity=1, warnings="ignore").result
-    bad = len(result.failures) + len(result.errors)
-    bad_tests = len({str(t).split(" (")[0] for t, _ in result.failures + result.errors})
-    print(f"tests: {result.testsRun - bad_tests - len(result.skipped)} passed, {bad_tests} failed, {len(result.skipped)} skipped", flush=True)
-    sys.exit(1 if bad else 0)
+    main()

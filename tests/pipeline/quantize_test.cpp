@@ -110,7 +110,7 @@ TEST_CASE("missing data, too few samples, bad data and cancelling are errors wit
   made_source few(3);
   auto warned = pipeline::quantize_model(small_model(), c, &few);
   REQUIRE(warned);
-  CHECK(warned->report.warnings[0].find("only 3 calibration samples") == 0);
+  CHECK(warned->report.warnings[0].find("too_few_samples: only 3 calibration samples") == 0);
   c.strict = true;
   CHECK(pipeline::quantize_model(small_model(), c, &few).failure().code == status::calibration);
   c.strict = false;

@@ -16,6 +16,7 @@
 
 #include "quantal/calib/observer.hpp"
 #include "quantal/calib/statistics.hpp"
+#include "quantal/data/linter.hpp"
 #include "quantal/pipeline/quantize.hpp"
 
 namespace quantal::pipeline {
@@ -25,6 +26,7 @@ struct calibration {
   std::map<std::string, calib::statistics> tensors;  // by name, sorted: caches are deterministic
   std::int64_t samples = 0;
   std::int64_t feeds = 0;
+  data::data_facts facts;  // of the samples, for the linter
   std::unordered_map<std::string, std::int64_t>
       macs;                                        // of weighted nodes, by first output, for the first feed's shapes
   std::map<std::string, calib::statistics> means;  // per channel, of inputs of nodes whose bias can be corrected: the

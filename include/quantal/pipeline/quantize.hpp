@@ -45,6 +45,7 @@ struct quantize_config {
   std::int32_t bins = 0;
   std::string target = "onnxruntime";  // or "any": also forms that ONNX Runtime runs in float
   std::string io = "float";
+  data::source* evaluation = nullptr;  // held-out samples: are the calibration data like them? Not owned
   std::int64_t evaluation_samples = 8;  // at most this many of the samples measure the outputs' SQNR; 0: none
 };
 
@@ -71,8 +72,12 @@ result<quantized> quantize_model(const ir::model& m, const quantize_config& conf
                                  const progress_fn& progress = {});
 
 // Only the statistics, of the tensors that static quantization with this configuration would observe.
-result<data::calibration_cache> calibrate_model(const ir::model& m, const quantize_config& config,
-                                                data::source& samples, const progress_fn& progress = {});
+struct calibrated {
+  data::calibration_cache cache;
+  std::vector<std::string> warnings;  // of the calibration linter
+};
+result<calibrated> calibrate_model(const ir::model& m, const quantize_config& config, data::source& samples,
+                                   const progress_fn& progress = {});
 // What static quantization would do with each operator, without data.
 result<std::vector<coverage_row>> planned_coverage(const ir::model& m, const quantize_config& config);
 
