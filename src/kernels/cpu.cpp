@@ -2,6 +2,8 @@
 
 #include <cstdlib>
 
+#include "quantal/kernels/cpu_answers.hpp"
+
 #if defined(__x86_64__) || defined(__i386__)
 #include <cpuid.h>
 #endif
@@ -19,18 +21,10 @@ namespace {
 
 #if defined(__x86_64__) || defined(__i386__)
 
-struct cpuid_leaf {
+cpuid_words cpuid(unsigned leaf, unsigned sub) {
   unsigned a = 0, b = 0, c = 0, d = 0;
-};
-
-cpuid_leaf cpuid(unsigned leaf, unsigned sub) {
-  cpuid_leaf r;
-  if (__get_cpuid_count(leaf, sub, &r.a, &r.b, &r.c, &r.d) == 0) r = {};
-  return r;
-}
-
-constexpr bool bit(unsigned word, int i) {
-  return ((word >> i) & 1u) != 0;
+  if (__get_cpuid_count(leaf, sub, &a, &b, &c, &d) == 0) return {};
+  return {a, b, c, d};
 }
 
 // Which register states the system saves on a context switch (XGETBV; only where CPUID says OSXSAVE).
@@ -41,31 +35,29 @@ uint64_t enabled_state() {
 }
 
 #if defined(__linux__) && defined(__x86_64__)
+// Linux: Documentation/arch/x86/xstate.rst. The permission belongs to the process and its threads.
 constexpr long arch_get_xcomp_supp = 0x1021, arch_req_xcomp_perm = 0x1023, tile_data = 18;
 
-bool system_grants_amx() {
+bool system_has_tiles() {
   uint64_t mask = 0;
   return syscall(SYS_arch_prctl, arch_get_xcomp_supp, &mask) == 0 && ((mask >> tile_data) & 1) != 0;
 }
 #else
-bool system_grants_amx() {
+bool system_has_tiles() {
   return false;
 }
 #endif
 
-void detect_x86(cpu_features& f) {
-  const cpuid_leaf basic = cpuid(1, 0), extended = cpuid(7, 0), extended1 = cpuid(7, 1);
-  f.sse41 = bit(basic.c, 19) && bit(basic.c, 9);  // with SSSE3
-  if (!bit(basic.c, 27)) return;                  // OSXSAVE: without it no AVX state
-  const uint64_t state = enabled_state();
-  const bool ymm = (state & 0x6) == 0x6;
-  const bool zmm = (state & 0xe6) == 0xe6;
-  const bool tiles = ((state >> 17) & 3) == 3;
-  f.avx2 = ymm && bit(basic.c, 28) && bit(basic.c, 12) && bit(basic.c, 29) && bit(extended.b, 5);
-  f.avxvnni = f.avx2 && bit(extended1.a, 4);
-  f.avx512 = zmm && f.avx2 && bit(extended.b, 16) && bit(extended.b, 17) && bit(extended.b, 30) && bit(extended.b, 31);
-  f.avx512vnni = f.avx512 && bit(extended.c, 11);
-  f.amx = tiles && bit(extended.d, 24) && bit(extended.d, 25) && system_grants_amx();
+x86_answers ask_x86() {
+  x86_answers cpu;
+  cpu.highest_leaf = cpuid(0, 0).a;
+  cpu.basic = cpuid(1, 0);
+  cpu.extended = cpuid(7, 0);
+  cpu.extended1 = cpuid(7, 1);
+  cpu.palette = cpuid(0x1d, 1);
+  if (((cpu.basic.c >> 27) & 1) != 0) cpu.saved_state = enabled_state();
+  cpu.system_has_tiles = system_has_tiles();
+  return cpu;
 }
 
 #endif
@@ -73,6 +65,15 @@ void detect_x86(cpu_features& f) {
 bool same(const char* a, const char* b) {
   while (*a != 0 && *a == *b) ++a, ++b;
   return *a == *b;
+}
+
+// Asks Linux to let this process use tiles; asking again is harmless.
+bool grant_tiles() {
+#if defined(__linux__) && defined(__x86_64__)
+  return syscall(SYS_arch_prctl, arch_req_xcomp_perm, tile_data) == 0;
+#else
+  return false;
+#endif
 }
 
 // What dispatch decided, once.
@@ -105,7 +106,12 @@ decision decide() {
   const bool asked = name != nullptr && !same(name, "");
   const bool known = asked && find_isa(name, limit);
   if (asked) d.cap = {known ? name_of(limit) : name, known ? status::ok : status::argument};
-  d.best = choose_isa(d.cpu, compiled_list, known ? &limit : nullptr);
+  const isa* cap = known ? &limit : nullptr;
+  d.best = choose_isa(d.cpu, compiled_list, cap);
+  if (d.best == isa::amx && !grant_tiles()) {  // refused (a small sigaltstack, a seccomp filter): the next best
+    d.cpu.amx = false;
+    d.best = choose_isa(d.cpu, compiled_list, cap);
+  }
   for (size_t i = 0; i < isa_count; ++i) {
     const isa_row& row = isa_list[i];
     isa_state& s = d.states[i];
@@ -123,17 +129,15 @@ const decision& decided() {
 }  // namespace
 
 cpu_features detect_cpu() noexcept {
-  cpu_features f;
 #if defined(__x86_64__) || defined(__i386__)
-  detect_x86(f);
+  return features_of(ask_x86());
+#elif defined(__aarch64__) && defined(__linux__)
+  return features_of_aarch64(getauxval(AT_HWCAP), getauxval(AT_HWCAP2));
 #elif defined(__aarch64__)
-  f.neon = true;
-#if defined(__linux__)
-  f.dotprod = ((getauxval(AT_HWCAP) >> 20) & 1) != 0;  // HWCAP_ASIMDDP
-  f.i8mm = ((getauxval(AT_HWCAP2) >> 13) & 1) != 0;    // HWCAP2_I8MM
+  return features_of_aarch64(0, 0);
+#else
+  return {};
 #endif
-#endif
-  return f;
 }
 
 const cpu_features& features() noexcept {
@@ -141,11 +145,7 @@ const cpu_features& features() noexcept {
 }
 
 bool request_amx() noexcept {
-#if defined(__linux__) && defined(__x86_64__)
-  return features().amx && syscall(SYS_arch_prctl, arch_req_xcomp_perm, tile_data) == 0;
-#else
-  return false;
-#endif
+  return features().amx && grant_tiles();
 }
 
 const isa_state* isa_states(size_t& count) noexcept {

@@ -15,8 +15,9 @@ namespace quantal {
 cpu_features detect_cpu() noexcept;
 const cpu_features& features() noexcept;
 
-// Asks Linux to let this process use AMX tiles (arch_prctl ARCH_REQ_XCOMP_PERM). AMX kernels call it before their first
-// tile.
+// Does Linux let this process use AMX tiles (arch_prctl ARCH_REQ_XCOMP_PERM)? Dispatch asks once when it would choose
+// AMX, and takes the next best ISA where it is refused. Whoever takes AMX kernels past dispatch (`..._of("amx")`) asks
+// first.
 bool request_amx() noexcept;
 
 struct isa_state {
