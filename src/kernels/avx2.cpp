@@ -2,10 +2,13 @@
 // inline function of a header that the rest of the library uses too.
 #define QUANTAL_KERNEL_COPY library
 #include "quantal/kernels/avx2/elementwise.hpp"
+#include "quantal/kernels/avx2/gemm.hpp"
 
 namespace quantal::kernels {
 
 extern const elementwise_table avx2_elementwise;
 const elementwise_table avx2_elementwise = avx2::elementwise;
+extern const gemm_leaf avx2_gemm;
+const gemm_leaf avx2_gemm = avx2::gemm;
 
 }  // namespace quantal::kernels

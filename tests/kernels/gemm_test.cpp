@@ -9,7 +9,7 @@
 #include <random>
 #include <vector>
 
-#include "quantal/kernels/avx2/gemm.hpp"
+#include "quantal/kernels/gemm_native.hpp"
 
 using namespace quantal;
 
@@ -20,7 +20,7 @@ struct release {
 };
 using block = std::unique_ptr<std::uint8_t, release>;
 block aligned(std::uint64_t bytes) {
-  return block(static_cast<std::uint8_t*>(std::aligned_alloc(64, detail::round_up(bytes + 1, 64))));
+  return block(static_cast<std::uint8_t*>(std::aligned_alloc(64, round_up(bytes + 1, 64))));
 }
 
 std::mt19937 random_bits(1);
@@ -33,7 +33,9 @@ struct problem {
   std::vector<float> ratios;
   std::vector<fixed_multiplier> multipliers;
   std::vector<std::int32_t> bias;
-  std::vector<std::uint8_t> lhs, rhs;
+  std::vector<std::uint8_t> lhs, rhs, residual, table;
+  std::vector<std::int32_t> zeros;
+  std::vector<float> scales;
 };
 
 problem make_problem(gemm_shape s, bool extremes) {
@@ -52,9 +54,30 @@ problem make_problem(gemm_shape s, bool extremes) {
     p.bias.push_back(pick(-10000, 10000));
   }
   const contract rule = p.d.out == dtype::f32 ? contract::fp32_rne : static_cast<contract>(pick(0, 2));
-  p.d.epilogue = {
+  const bool to_codes = p.d.out == dtype::u8 || p.d.out == dtype::s8;
+  p.d.finish.requant = {
       rule,      p.ratios.data(), p.multipliers.data(), static_cast<std::size_t>(s.n), p.d.out == dtype::u8 ? 128 : 3,
       INT32_MIN, INT32_MAX};
+  if (pick(0, 3) == 0) p.d.finish.requant.min = p.d.finish.requant.zero_point;  // a fused ReLU
+  if (to_codes && pick(0, 2) == 0) {
+    residual_input& r = p.d.finish.residual;
+    r.type = pick(0, 1) != 0 ? dtype::u8 : dtype::s8;
+    r.zero_point = r.type == dtype::u8 ? pick(0, 255) : pick(-128, 127);
+    r.ratio = 0.001F * static_cast<float>(pick(1, 4000));
+    REQUIRE(fixed_multiplier_of(r.ratio, r.multiplier) == status::ok);
+  }
+  if (to_codes && pick(0, 3) == 0) {
+    for (int i = 0; i < 256; ++i) p.table.push_back(static_cast<std::uint8_t>(random_bits()));
+    p.d.finish.table = p.table.data();
+  }
+  p.d.dynamic_lhs = pick(0, 3) == 0;
+  p.d.finish.row_scales = p.d.out == dtype::f32 && pick(0, 1) != 0;
+  for (std::int64_t i = 0; i < s.m; ++i) {
+    p.zeros.push_back(p.d.lhs == dtype::u8 ? pick(0, 255) : pick(-128, 127));
+    p.scales.push_back(1e-3F * static_cast<float>(pick(1, 3000)));
+  }
+  p.residual.resize(static_cast<std::size_t>(s.m * s.n) + 1);
+  for (std::uint8_t& x : p.residual) x = static_cast<std::uint8_t>(random_bits());
   p.lhs.resize(static_cast<std::size_t>(s.m * s.k) + 1);
   p.rhs.resize(static_cast<std::size_t>(s.k * s.n) + 1);
   for (std::uint8_t& x : p.lhs)
@@ -69,82 +92,111 @@ void backwards(void*, std::size_t count, parallel_for::task_fn task, void* argum
   while (count-- > 0) task(argument, count);
 }
 
-bool equals_reference(const problem& p, const gemm_leaf& leaf, std::size_t width) {
+bool equals_reference(const problem& p, const gemm_leaf& leaf, std::size_t width, const gemm_blocking& forced = {}) {
   const gemm_shape& s = p.d.shape;
   gemm_plan plan;
-  REQUIRE(plan_gemm(p.d, leaf, width, plan) == status::ok);
+  REQUIRE(plan_gemm(p.d, leaf, width, plan, nullptr, forced) == status::ok);
   const block packed = aligned(plan.packed_bytes), work = aligned(gemm_workspace_bytes(plan, width));
-  REQUIRE(pack_gemm(plan, p.rhs.data(), p.bias.data(), p.d.epilogue, packed.get(), plan.packed_bytes) == status::ok);
+  const bool real = p.d.out == dtype::f32;
+  const gemm_weights weights{p.rhs.data(), p.bias.data(), real ? p.ratios.data() : nullptr, p.d.finish};
+  REQUIRE(pack_gemm(plan, weights, packed.get(), plan.packed_bytes) == status::ok);
   const std::size_t bytes =
       static_cast<std::size_t>(s.m * s.n) * (p.d.out == dtype::s32 || p.d.out == dtype::f32 ? 4 : 1);
   std::vector<std::uint8_t> out(bytes + 64, 0x55), wanted(bytes + 64, 0x55);
   parallel_for lanes;
   if (width > 1) lanes = {nullptr, backwards, width};
-  REQUIRE(run_gemm(plan, p.lhs.data(), static_cast<std::uint64_t>(s.m * s.k), packed.get(), plan.packed_bytes,
-                   out.data(), bytes, work.get(), gemm_workspace_bytes(plan, width), lanes) == status::ok);
+  gemm_buffers b;
+  b.lhs = p.lhs.data();
+  b.lhs_bytes = static_cast<std::uint64_t>(s.m * s.k);
+  b.packed = packed.get();
+  b.packed_bytes = plan.packed_bytes;
+  b.out = out.data();
+  b.out_bytes = bytes;
+  b.workspace = work.get();
+  b.workspace_bytes = gemm_workspace_bytes(plan, width);
+  b.residual = p.residual.data();
+  b.residual_bytes = p.residual.size();
+  b.row_zero_points = p.d.dynamic_lhs ? p.zeros.data() : nullptr;
+  b.row_scales = p.d.finish.row_scales ? p.scales.data() : nullptr;
+  REQUIRE(run_gemm(plan, b, lanes) == status::ok);
+  const ref::gemm_extras extras{p.bias.data(), weights.real_bias, b.row_zero_points, b.row_scales, b.residual, s.n};
   ref::gemm(s, {p.lhs.data(), p.d.lhs, s.k, 1, p.d.lhs_zero_point}, {p.rhs.data(), p.d.rhs, s.n, 1, p.d.rhs_zero_point},
-            p.bias.data(), p.d.epilogue, p.d.out, wanted.data(), s.n);
+            extras, p.d.finish, p.d.out, wanted.data(), s.n);
   return out == wanted;
 }
 
 }  // namespace
 
-TEST_CASE("the AVX2 product equals the reference on every shape, sign, zero point and contract") {
-#if defined(__AVX2__)
-  if (!__builtin_cpu_supports("avx2")) {
-    WARN("this CPU has no AVX2: nothing ran");
-    return;
+std::vector<const gemm_leaf*> runnable_leaves() {
+  std::size_t count = 0;
+  const gemm_leaf* const* leaves = gemm_leaves(count);
+  std::vector<const gemm_leaf*> list(leaves, leaves + count);
+  list.push_back(&native_gemm_leaf());
+  return list;
+}
+
+TEST_CASE("every leaf equals the reference on every shape, sign, zero point, contract and epilogue") {
+  for (const gemm_leaf* leaf : runnable_leaves()) {
+    int cases = 0;
+    constexpr std::int64_t sizes[] = {0, 1, 2, 5, 6, 7, 13, 16, 17, 31, 33, 97};
+    for (const std::int64_t m : sizes)
+      for (const std::int64_t n : sizes)
+        for (const std::int64_t k : {0, 1, 2, 3, 16, 17, 64, 147, 1500}) {
+          if (m * n * k > 150000) continue;
+          const problem p = make_problem({m, n, k}, cases % 5 == 0);
+          CAPTURE(leaf->isa, m, n, k);
+          CHECK(equals_reference(p, *leaf, 1));
+          if (cases++ % 7 == 0) CHECK(equals_reference(p, *leaf, 3));
+        }
+    std::printf("%s: %d products equal the reference\n", leaf->isa, cases);
+    CHECK(cases > 900);
   }
-  int cases = 0;
-  constexpr std::int64_t sizes[] = {0, 1, 2, 5, 6, 7, 13, 16, 17, 31, 33, 97};
-  for (const std::int64_t m : sizes)
-    for (const std::int64_t n : sizes)
-      for (const std::int64_t k : {0, 1, 2, 3, 16, 17, 64, 147, 1500}) {
-        if (m * n * k > 150000) continue;
-        const problem p = make_problem({m, n, k}, cases % 5 == 0);
-        CAPTURE(m, n, k);
-        CHECK(equals_reference(p, avx2::leaf, 1));
-        if (cases++ % 7 == 0) CHECK(equals_reference(p, avx2::leaf, 3));
-      }
-  std::printf("avx2: %d products equal the reference\n", cases);
-  CHECK(cases > 900);
-#else
-  FAIL("compile this test with AVX2");
-#endif
 }
 
 TEST_CASE("K5_K6_K7_K11_K12_K14_Q1_Q8_Q9 bad descriptions are refused, and nothing is written") {
-#if defined(__AVX2__)
   problem p = make_problem({4, 8, 16}, false);
   p.d.out = dtype::u8;
-  p.d.epilogue.rule = contract::fp32_rne;
-  p.d.epilogue.zero_point = 128;
+  p.d.finish.residual = {};
+  p.d.finish.table = nullptr;
+  p.d.finish.row_scales = false;
+  p.d.dynamic_lhs = false;
+  p.d.finish.requant.min = INT32_MIN;
+  p.d.finish.requant.rule = contract::fp32_rne;
+  p.d.finish.requant.zero_point = 128;
   gemm_plan plan;
-  REQUIRE(plan_gemm(p.d, avx2::leaf, 1, plan) == status::ok);
+  REQUIRE(plan_gemm(p.d, native_gemm_leaf(), 1, plan) == status::ok);
   const auto refuses = [&](auto change, status expected) {
     problem q = p;
-    q.d.epilogue.ratios = q.ratios.data();
+    q.d.finish.requant.ratios = q.ratios.data();
     change(q);
     gemm_plan untouched;
-    CHECK(plan_gemm(q.d, avx2::leaf, 1, untouched) == expected);
+    CHECK(plan_gemm(q.d, native_gemm_leaf(), 1, untouched) == expected);
     CHECK(untouched.magic == 0);
   };
   refuses([](problem& q) { q.d.shape.m = -1; }, status::shape);
-  refuses([](problem& q) { q.d.shape.k = max_gemm_depth + 1; }, status::shape);
+  refuses([](problem& q) { q.d.shape.k = max_long_depth + 1; }, status::shape);
   refuses([](problem& q) { q.d.lhs_stride = 15; }, status::stride);
   refuses([](problem& q) { q.d.out_stride = 7; }, status::stride);
   refuses([](problem& q) { q.d.lhs_stride = INT64_MAX / 2; }, status::overflow);
   refuses([](problem& q) { q.ratios[3] = 0; }, status::scale);
   refuses([](problem& q) { q.d.lhs_zero_point = 300; }, status::zero_point);
-  refuses([](problem& q) { q.d.epilogue.count = 3; }, status::count);
+  refuses([](problem& q) { q.d.finish.requant.count = 3; }, status::count);
   refuses([](problem& q) { q.d.rhs = dtype::f32; }, status::dtype);
 
   const block packed = aligned(plan.packed_bytes), work = aligned(gemm_workspace_bytes(plan, 1));
-  REQUIRE(pack_gemm(plan, p.rhs.data(), nullptr, p.d.epilogue, packed.get(), plan.packed_bytes) == status::ok);
+  REQUIRE(pack_gemm(plan, {p.rhs.data(), nullptr, nullptr, p.d.finish}, packed.get(), plan.packed_bytes) == status::ok);
   std::vector<std::uint8_t> out(32, 0x55);
   const auto runs = [&](std::uint64_t lhs_bytes, std::uint64_t out_bytes, std::uint64_t work_bytes, std::size_t skew) {
-    return run_gemm(plan, p.lhs.data(), lhs_bytes, packed.get(), plan.packed_bytes, out.data(), out_bytes,
-                    work.get() + skew, work_bytes);
+    gemm_buffers b;
+    b.lhs = p.lhs.data();
+    b.lhs_bytes = lhs_bytes;
+    b.packed = packed.get();
+    b.packed_bytes = plan.packed_bytes;
+    b.out = out.data();
+    b.out_bytes = out_bytes;
+    b.workspace = work.get() + skew;
+    b.workspace_bytes = work_bytes;
+    return run_gemm(plan, b);
   };
   const std::uint64_t enough = gemm_workspace_bytes(plan, 1);
   CHECK(runs(63, 32, enough, 0) == status::buffer);
@@ -154,5 +206,4 @@ TEST_CASE("K5_K6_K7_K11_K12_K14_Q1_Q8_Q9 bad descriptions are refused, and nothi
   packed.get()[0] ^= 1;
   CHECK(runs(64, 32, enough, 0) == status::plan);
   CHECK(out == std::vector<std::uint8_t>(32, 0x55));
-#endif
 }

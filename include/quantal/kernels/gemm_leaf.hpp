@@ -1,54 +1,170 @@
-// What an ISA supplies for the matrix product. The loop nest (kernels/gemm.hpp) knows blocking, packing, threads and
-// epilogues and no ISA; a leaf knows how `rows` lhs rows meet one panel of `columns` weight columns.
+// What an ISA supplies for integer products. The loop nests (kernels/gemm_run.hpp, convolution) know blocking, packing,
+// threads and epilogues and no ISA; a leaf knows how a few lhs rows meet one panel of weight columns.
 //
-//   weights, packed once        panels of `columns` columns; inside, `group` consecutive depths of a column lie
-//   together:
-//                               [k / group][columns][group] bytes, s8, zero-filled to a whole group
-//   lhs, widened per row block  [rows][k] in the type the leaf multiplies, zero point already subtracted where it can
-//   be block                       acc[rows][columns] s32, dense
+//   rows[0] ─┐ + taps[t]          panel: [tap][step][tile][group of depths][columns of a tile][group] s8
+//   rows[1] ─┤ ─── block ───>     acc[live_rows][columns] s32, dense:  sum over taps, depths of lhs * weight
+//   rows[i] ─┘                                                                        modulo 2^32
+//
+// A product of matrices has one tap at offset 0. A convolution has one tap per kernel element: its row pointers are the
+// pixels of the padded image, so the accumulators stay in registers over all taps and no im2col is needed.
+// What the lhs bytes mean is the leaf's `form`; `prepare` makes it. Where the codes already are of that form, the nest
+// gives the caller's own rows. A row is read in whole steps (`layout.depth` depths): the nest copies rows that end
+// within one. Zero points: form s16_centred has none left; otherwise the panel's bias carries -zero_point * column sum.
 //
 // A leaf's functions are compiled with its ISA's flags, see nothing but pointers and sizes, and use no inline function
-// of another header that could be merged with a baseline copy at link time. Freestanding.
+// of another header that could be merged with a baseline copy at link time. Rounding mode and denormals are standard
+// when they run. Freestanding.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
 
+#include "quantal/num/fixed_point.hpp"
+#include "quantal/quant/requant.hpp"
+#include "quantal/tensor/dtype.hpp"
+
 namespace quantal {
 
-// Parameters of the epilogue for one panel: arrays of `columns` entries.
-struct panel_epilogue {
+// How packed weights lie. Byte (d, c) of a panel, d < k rounded up to `depth`, c < columns:
+//   [d / depth][c / tile_columns][d % depth / group][c % tile_columns][d % group]
+// Vector leaves have one tile (tile_columns = columns, depth = group); AMX tiles are 64 depths of 16 columns.
+struct panel_layout {
+  uint32_t id = 0;  // stored in the packed weights: they run only on leaves with this id
+  int32_t columns = 0;
+  int32_t tile_columns = 0;
+  int32_t group = 0;
+  int32_t depth = 0;  // of a step: k is padded to whole steps with zero weights
+};
+
+enum class lhs_form : int32_t {
+  s16_centred,  // s16: code minus zero point
+  u8,           // u8 codes; s8 codes are flipped (xor 0x80), their zero point is then 128 more
+  s8,           // s8 codes; u8 codes are flipped, their zero point is then 128 less
+  codes,        // either, as they are; block_args says which
+};
+
+struct store_args;
+
+struct block_args {
+  const void* const* rows = nullptr;  // live_rows pointers, any alignment
+  int64_t row_step = 0;               // bytes from each row to the next, if always the same; else 0
+  const int64_t* taps = nullptr;      // bytes added to every row pointer
+  int32_t tap_count = 0;
+  int64_t steps = 0;  // of each tap; 0: nothing is added
+  const void* panel = nullptr;
+  int32_t live_rows = 0;      // 1 .. rows
+  int32_t live_columns = 0;   // 1 .. columns; the accumulators of others need not be formed
+  bool lhs_unsigned = false;  // form codes: u8
+  bool accumulate = false;    // acc += instead of acc =
+  int32_t* acc = nullptr;     // [live_rows][columns]
+  // A finished block to be stored meanwhile (leaves with `overlaps`); null: none.
+  const store_args* pending = nullptr;
+};
+
+// One finished block on its way out. acc + bias wraps; the rest is quant/requant.hpp, in this order (ref/gemm.hpp):
+//   8-bit out   x = f32(acc + bias) * ratio; with a residual x += f32(code - residual_zero_point) * residual_ratio;
+//               clamp x to [low, high]; ties to even; + zero_point
+//   f32 out     f32(acc + bias) * ratio, or * (row_scale * ratio); + real_bias
+//   s32 out     acc + bias
+struct store_args {
+  const int32_t* acc = nullptr;  // [rows][columns], zero points corrected
+  int32_t rows = 0;
+  int32_t live_columns = 0;
+  dtype type = dtype::none;
+  void* out = nullptr;     // element (row 0, column 0)
+  int64_t out_stride = 0;  // elements
+  // Of the panel's columns:
   const int32_t* bias = nullptr;
   const float* ratio = nullptr;
-  float low = 0, high = 0;  // clamp before the zero point is added: lowest - zp, highest - zp
+  const fixed_multiplier* multiplier = nullptr;
+  // 8-bit out:
+  contract rule = contract::fp32_rne;
   int32_t zero_point = 0;
+  code_limits codes;
+  float low = 0, high = 0;         // codes.min - zero_point, codes.max - zero_point
+  const void* residual = nullptr;  // as out: element (row 0, column 0); null: none
+  int64_t residual_stride = 0;
+  dtype residual_type = dtype::none;
+  int32_t residual_zero_point = 0;
+  float residual_ratio = 0;
+  fixed_multiplier residual_multiplier;
+  // f32 out; either may be null:
+  const float* row_scale = nullptr;  // of the rows
+  const float* real_bias = nullptr;  // of the columns
+};
+
+struct pack_args {
+  const uint8_t* codes = nullptr;  // element (d, c) at d * row_stride + c * column_stride
+  int64_t row_stride = 0, column_stride = 0;
+  int64_t k = 0;
+  int32_t live_columns = 0;
+  uint8_t flip = 0;  // 0x80: u8 weights become s8
+  void* out = nullptr;
+  int32_t* column_sums = nullptr;  // of the stored s8 weights, += for all live columns
 };
 
 struct gemm_leaf {
   const char* isa = nullptr;
-  uint32_t layout = 0;  // stored in the packed weights: a blob runs only on leaves with this layout
-  int32_t rows = 0;     // of a block
-  int32_t columns = 0;
-  int32_t group = 0;      // depths that lie together
-  int32_t lhs_bytes = 0;  // bytes of one widened lhs element
+  panel_layout layout;
+  int32_t rows = 0;  // of a block
+  lhs_form form = lhs_form::u8;
 
-  // One row of k codes -> widened, minus the zero point; elements [k, padded_k) become 0.
-  void (*widen_lhs)(const void* codes, bool is_unsigned, int32_t zero_point, int64_t k, int64_t padded_k,
-                    void* out) = nullptr;
-  // A packed panel -> the form `block` reads from L1; null: block reads the panel as it is.
-  void (*widen_panel)(const int8_t* panel, int64_t groups, void* out) = nullptr;
-  int32_t panel_bytes = 0;  // bytes of one widened group of a panel (columns * group * element)
-  // acc[live_rows][columns] = or += lhs x panel. lhs_stride in bytes. `panel` is widened (block) or packed
-  // (block_packed).
-  void (*block)(const void* lhs, int64_t lhs_stride, const void* panel, int64_t groups, int32_t live_rows,
-                bool accumulate, int32_t* acc) = nullptr;
-  void (*block_packed)(const void* lhs, int64_t lhs_stride, const int8_t* panel, int64_t groups, int32_t live_rows,
-                       bool accumulate, int32_t* acc) = nullptr;
-  // Epilogues for `live_columns` of acc's columns, row by row; `row_terms` (one s32 per row, may be null) is subtracted
-  // first.
-  void (*store_u8)(const int32_t* acc, const panel_epilogue& e, int32_t live_rows, int32_t live_columns, void* out,
-                   int64_t out_stride) = nullptr;
-  void (*store_s8)(const int32_t* acc, const panel_epilogue& e, int32_t live_rows, int32_t live_columns, void* out,
-                   int64_t out_stride) = nullptr;
+  // One row of k codes -> the form, [k, padded_k) zero. s16_centred subtracts the zero point, u8 and s8 flip the other
+  // sign, codes copies. `out` has 64 bytes more than the row.
+  void (*prepare)(const void* codes, bool is_unsigned, int32_t zero_point, int64_t k, int64_t padded_k,
+                  void* out) noexcept = nullptr;
+  // Sum of k codes; null: the nest adds them itself.
+  int32_t (*sum)(const void* codes, bool is_unsigned, int64_t k) noexcept = nullptr;
+  // Packs a whole panel (padding included); null: the nest does it byte by byte.
+  void (*pack)(const pack_args& a) noexcept = nullptr;
+
+  void (*block)(const block_args& a) noexcept = nullptr;
+  // Leaves that multiply wider weights than they store: `steps` steps of a panel -> the wide form in L1, which
+  // block_wide reads when enough row blocks share it. Null: none.
+  void (*widen)(const void* panel, int64_t steps, void* out) noexcept = nullptr;
+  void (*block_wide)(const block_args& a) noexcept = nullptr;
+  int32_t wide_bytes = 0;  // of one step
+
+  // Writes a block; false, with nothing written, for what it has no fast form of (store_block of gemm_epilogue.hpp
+  // then has). It decides by type, rule and residual_type alone; with rows = 0 it only answers.
+  bool (*store)(const store_args& a) noexcept = nullptr;
+
+  // Around each task, on its thread (AMX: tile configuration). Null: nothing.
+  void (*begin)() noexcept = nullptr;
+  void (*end)() noexcept = nullptr;
+  bool overlaps = false;  // block runs `pending`, which `store` has accepted
 };
+
+// Bytes of one prepared lhs element.
+constexpr int64_t lhs_bytes(const gemm_leaf& leaf) noexcept {
+  return leaf.form == lhs_form::s16_centred ? 2 : 1;
+}
+
+// May codes of this sign be read in place?
+constexpr bool reads_in_place(const gemm_leaf& leaf, dtype lhs) noexcept {
+  return leaf.form == lhs_form::codes || leaf.form == (lhs == dtype::u8 ? lhs_form::u8 : lhs_form::s8);
+}
+
+// The zero point of the form that `prepare` makes.
+constexpr int32_t prepared_zero_point(const gemm_leaf& leaf, dtype lhs, int32_t zero_point) noexcept {
+  switch (leaf.form) {
+    case lhs_form::s16_centred: return 0;
+    case lhs_form::u8: return lhs == dtype::s8 ? zero_point + 128 : zero_point;
+    case lhs_form::s8: return lhs == dtype::u8 ? zero_point - 128 : zero_point;
+    case lhs_form::codes: return zero_point;
+  }
+  return zero_point;
+}
+
+// Offset of byte (d, c) in a panel.
+constexpr int64_t panel_offset(const panel_layout& l, int64_t d, int32_t c) noexcept {
+  return d / l.depth * l.depth * l.columns + c / l.tile_columns * l.depth * l.tile_columns +
+         d % l.depth / l.group * l.tile_columns * l.group + c % l.tile_columns * l.group + d % l.group;
+}
+
+// The leaves of the library, best last; those this CPU can run, or the one of that name (null: unknown, not compiled,
+// or this CPU cannot). Host only; a header-only user has native_gemm_leaf() of gemm_native.hpp.
+const gemm_leaf* const* gemm_leaves(size_t& count) noexcept;
+const gemm_leaf* gemm_leaf_of(const char* isa) noexcept;
+const gemm_leaf& best_gemm_leaf() noexcept;
 
 }  // namespace quantal

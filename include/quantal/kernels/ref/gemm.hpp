@@ -1,14 +1,16 @@
 // The meaning of an integer matrix product: slow, obvious, 64-bit. Every kernel on every CPU equals it bit for bit.
 //
-//   acc[i, j] = sum over d of (lhs[i, d] - lhs_zero_point) * (rhs[d, j] - rhs_zero_point)     modulo 2^32, as s32
-//   out[i, j] = acc + bias[j]                                    out is s32
-//             = requantize(acc, bias[j], channel j)              out is s8 or u8: the contract is in quant/requant.hpp
-//             = f32(acc + bias[j]) * ratio[j]                    out is f32: one conversion, one multiply
+//   acc[i, j] = sum over d of (lhs[i, d] - lhs_zero_point[i]) * (rhs[d, j] - rhs_zero_point)         exact
+//   out[i, j] = finish(acc + bias[j])                                        kernels/ref/epilogue.hpp
+//
+// Up to a depth of 33025 the sum fits s32 and acc + bias wraps modulo 2^32. Deeper, acc + bias is formed exactly and
+// saturated to s32.
 //
 // lhs [m, k] and out [m, n] are row-major with a row stride; rhs [k, n] has two strides, so a transposed weight needs
 // no copy. depth is k; k = 0 leaves the bias. Freestanding.
 #pragma once
-#include "quantal/quant/requant.hpp"
+#include "quantal/base/fp_env.hpp"
+#include "quantal/kernels/ref/epilogue.hpp"
 
 namespace quantal {
 
@@ -35,36 +37,61 @@ struct code_matrix {
 
 namespace ref {
 
-inline int32_t dot(const code_matrix& lhs, const code_matrix& rhs, int64_t row, int64_t column, int64_t k) noexcept {
-  uint64_t sum = 0;
-  for (int64_t d = 0; d < k; ++d) {
-    sum += static_cast<uint64_t>(int64_t{lhs.centred(row, d)} * rhs.centred(d, column));
-  }
-  return static_cast<int32_t>(static_cast<uint32_t>(sum));
+// One output: where everything about it is given. Null: none.
+struct gemm_extras {
+  const int32_t* bias = nullptr;             // [n]
+  const float* real_bias = nullptr;          // [n], f32 out
+  const int32_t* row_zero_points = nullptr;  // [m], instead of lhs.zero_point
+  const float* row_scales = nullptr;         // [m], f32 out
+  const void* residual = nullptr;            // [m, n] of the epilogue's residual type
+  int64_t residual_stride = 0;
+};
+
+inline int64_t dot(const code_matrix& lhs, const code_matrix& rhs, int64_t row, int64_t column, int64_t k) noexcept {
+  int64_t sum = 0;
+  for (int64_t d = 0; d < k; ++d) sum += int64_t{lhs.centred(row, d)} * rhs.centred(d, column);
+  return sum;
 }
 
-// `q` is read for 8-bit outputs (all of it) and for f32 (ratios). The arguments are valid (kernels/gemm.hpp checks
-// them).
-inline void gemm(const gemm_shape& s, const code_matrix& lhs, const code_matrix& rhs, const int32_t* bias,
-                 const requantizer& q, dtype out_type, void* out, int64_t out_stride) noexcept {
+// The arguments are valid (kernels/gemm_plan.hpp checks them).
+[[gnu::noinline]] inline void gemm_rows(const gemm_shape& s, code_matrix lhs, const code_matrix& rhs,
+                                        const gemm_extras& x, const epilogue& e, dtype out_type, void* out,
+                                        int64_t out_stride) noexcept {
   code_limits codes{};
+  const requantizer& q = e.requant;
   if (out_type == dtype::u8 || out_type == dtype::s8) requant_limits(q, out_type, codes);
   for (int64_t i = 0; i < s.m; ++i) {
+    if (x.row_zero_points != nullptr) lhs.zero_point = x.row_zero_points[i];
     for (int64_t j = 0; j < s.n; ++j) {
-      const int32_t acc = dot(lhs, rhs, i, j, s.k);
-      const int32_t b = bias == nullptr ? 0 : bias[j];
-      const int32_t sum = static_cast<int32_t>(static_cast<uint32_t>(acc) + static_cast<uint32_t>(b));
+      const int64_t acc = dot(lhs, rhs, i, j, s.k);
+      const int32_t bias = x.bias == nullptr ? 0 : x.bias[j];
+      const int32_t sum =
+          s.k > 33025
+              ? saturate_s32(acc + bias)
+              : static_cast<int32_t>(static_cast<uint32_t>(static_cast<uint64_t>(acc)) + static_cast<uint32_t>(bias));
       const int64_t at = i * out_stride + j;
       const size_t channel = static_cast<size_t>(j);
-      switch (out_type) {
-        case dtype::s32: static_cast<int32_t*>(out)[at] = sum; break;
-        case dtype::f32:
-          static_cast<float*>(out)[at] = fence(static_cast<float>(sum) * q.ratios[q.count == 1 ? 0 : channel]);
-          break;
-        default: store_code(out_type, out, static_cast<size_t>(at), requantize_value(acc, b, q, channel, codes));
+      if (out_type == dtype::s32) {
+        static_cast<int32_t*>(out)[at] = sum;
+      } else if (out_type == dtype::f32) {
+        static_cast<float*>(out)[at] = finish_real(sum, 0, q.ratios[q.count == 1 ? 0 : channel],
+                                                   x.row_scales == nullptr ? nullptr : x.row_scales + i,
+                                                   x.real_bias == nullptr ? nullptr : x.real_bias + j);
+      } else {
+        const int32_t residual =
+            e.residual.type == dtype::none
+                ? 0
+                : load_code(e.residual.type, x.residual, static_cast<size_t>(i * x.residual_stride + j));
+        store_code(out_type, out, static_cast<size_t>(at), finish_code(sum, 0, channel, residual, e, codes));
       }
     }
   }
+}
+
+inline void gemm(const gemm_shape& s, const code_matrix& lhs, const code_matrix& rhs, const gemm_extras& x,
+                 const epilogue& e, dtype out_type, void* out, int64_t out_stride) noexcept {
+  const default_fp_env standard;
+  gemm_rows(s, lhs, rhs, x, e, out_type, out, out_stride);
 }
 
 }  // namespace ref

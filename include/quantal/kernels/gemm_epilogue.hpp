@@ -1,0 +1,154 @@
+// What integer products share around a leaf: the header in front of a packed panel, and the portable way of a finished
+// block to the output (any contract, residual, table), for leaves without a fast form.
+//
+//   panel in memory:  bias s32[columns] | ratio f32 | multiplier | column sum s32 | real bias f32 | weights, 64-aligned
+//
+// `bias` is ready to be added: it contains -zero_point * column sum of a left-hand side whose zero point is known, in
+// the leaf's form. The column sums (of the stored s8 weights) serve zero points that are known only at run time.
+// Meaning: ref/epilogue.hpp. Freestanding.
+#pragma once
+#include "quantal/kernels/gemm_leaf.hpp"
+#include "quantal/kernels/ref/epilogue.hpp"
+
+namespace quantal {
+
+inline constexpr size_t gemm_alignment = 64;  // of packed weights, panels and workspace
+inline constexpr int32_t max_panel_columns = 64;
+
+constexpr uint64_t round_up(uint64_t x, uint64_t to) noexcept {
+  return (x + to - 1) / to * to;
+}
+
+struct panel_parts {
+  int32_t* bias;
+  float* ratio;
+  fixed_multiplier* multiplier;
+  int32_t* column_sum;
+  float* real_bias;
+  uint8_t* weights;
+};
+struct const_panel_parts {
+  const int32_t* bias;
+  const float* ratio;
+  const fixed_multiplier* multiplier;
+  const int32_t* column_sum;
+  const float* real_bias;
+  const uint8_t* weights;
+};
+
+constexpr uint64_t panel_header_bytes(const panel_layout& l) noexcept {
+  return round_up(static_cast<uint64_t>(l.columns) * 24, gemm_alignment);
+}
+// Header and weights for `depths` (whole steps).
+constexpr uint64_t panel_bytes(const panel_layout& l, int64_t depths) noexcept {
+  return panel_header_bytes(l) +
+         round_up(static_cast<uint64_t>(depths) * static_cast<uint64_t>(l.columns), gemm_alignment);
+}
+
+inline panel_parts parts_of(uint8_t* panel, const panel_layout& l) noexcept {
+  int32_t* bias = reinterpret_cast<int32_t*>(panel);
+  float* ratio = reinterpret_cast<float*>(bias + l.columns);
+  fixed_multiplier* multiplier = reinterpret_cast<fixed_multiplier*>(ratio + l.columns);
+  int32_t* sum = reinterpret_cast<int32_t*>(multiplier + l.columns);
+  return {bias, ratio, multiplier, sum, reinterpret_cast<float*>(sum + l.columns), panel + panel_header_bytes(l)};
+}
+inline const_panel_parts parts_of(const uint8_t* panel, const panel_layout& l) noexcept {
+  const panel_parts p = parts_of(const_cast<uint8_t*>(panel), l);
+  return {p.bias, p.ratio, p.multiplier, p.column_sum, p.real_bias, p.weights};
+}
+
+// Fills a zeroed panel's header for channels [first, first + live); bias (s32) and real_bias (f32) of all channels, or
+// null. Call it when the column sums are in place: bias becomes bias - lhs_zero_point * column sum.
+inline void fill_panel_header(const panel_parts& p, const epilogue& e, dtype out, const int32_t* bias,
+                              const float* real_bias, int32_t lhs_zero_point, int64_t first, int32_t live) noexcept {
+  const requantizer& q = e.requant;
+  const bool fixed = out != dtype::f32 && q.rule != contract::fp32_rne;
+  for (int32_t c = 0; c < live; ++c) {
+    const size_t channel = q.count == 1 ? 0 : static_cast<size_t>(first + c);
+    const uint32_t raw = bias == nullptr ? 0 : static_cast<uint32_t>(bias[first + c]);
+    p.bias[c] =
+        static_cast<int32_t>(raw - static_cast<uint32_t>(lhs_zero_point) * static_cast<uint32_t>(p.column_sum[c]));
+    if (out == dtype::s32) continue;
+    if (fixed)
+      p.multiplier[c] = q.multipliers[channel];
+    else
+      p.ratio[c] = q.ratios[channel];
+    p.real_bias[c] = real_bias == nullptr ? 0 : real_bias[first + c];
+  }
+}
+
+// What a nest sets once per run; it adds acc, rows, columns, pointers and the panel's parts per block.
+inline store_args start_store(const epilogue& e, dtype out, code_limits codes, int64_t out_stride) noexcept {
+  store_args a;
+  a.type = out;
+  a.out_stride = out_stride;
+  a.rule = e.requant.rule;
+  a.zero_point = e.requant.zero_point;
+  a.codes = codes;
+  a.low = static_cast<float>(codes.min - a.zero_point);
+  a.high = static_cast<float>(codes.max - a.zero_point);
+  a.residual_type = e.residual.type;
+  a.residual_zero_point = e.residual.zero_point;
+  a.residual_ratio = e.residual.ratio;
+  a.residual_multiplier = e.residual.multiplier;
+  return a;
+}
+
+namespace detail {
+
+inline void store_reals(const store_args& a, int32_t columns) noexcept {
+  float* out = static_cast<float*>(a.out);
+  for (int32_t i = 0; i < a.rows; ++i, out += a.out_stride) {
+    for (int32_t c = 0; c < a.live_columns; ++c) {
+      out[c] = ref::finish_real(a.acc[i * columns + c], a.bias[c], a.ratio[c],
+                                a.row_scale == nullptr ? nullptr : a.row_scale + i,
+                                a.real_bias == nullptr ? nullptr : a.real_bias + c);
+    }
+  }
+}
+
+inline void store_sums(const store_args& a, int32_t columns) noexcept {
+  int32_t* out = static_cast<int32_t*>(a.out);
+  for (int32_t i = 0; i < a.rows; ++i, out += a.out_stride) {
+    for (int32_t c = 0; c < a.live_columns; ++c) {
+      out[c] = static_cast<int32_t>(static_cast<uint32_t>(a.acc[i * columns + c]) + static_cast<uint32_t>(a.bias[c]));
+    }
+  }
+}
+
+inline void store_all_codes(const store_args& a, int32_t columns) noexcept {
+  epilogue e;
+  e.requant = {a.rule, a.ratio, a.multiplier, static_cast<size_t>(columns), a.zero_point, a.codes.min, a.codes.max};
+  e.residual = {a.residual == nullptr ? dtype::none : a.residual_type, a.residual_zero_point, a.residual_ratio,
+                a.residual_multiplier};
+  for (int32_t i = 0; i < a.rows; ++i) {
+    for (int32_t c = 0; c < a.live_columns; ++c) {
+      const size_t at = static_cast<size_t>(i * a.residual_stride + c);
+      const int32_t residual = a.residual == nullptr ? 0 : load_code(a.residual_type, a.residual, at);
+      store_code(a.type, a.out, static_cast<size_t>(i * a.out_stride + c),
+                 ref::finish_code(a.acc[i * columns + c], a.bias[c], static_cast<size_t>(c), residual, e, a.codes));
+    }
+  }
+}
+
+}  // namespace detail
+
+// acc [rows][columns] -> out, by the leaf or portably; then the table, if there is one.
+inline void store_block(const gemm_leaf& leaf, const store_args& a, const uint8_t* table = nullptr) noexcept {
+  if (leaf.store == nullptr || !leaf.store(a)) {
+    const int32_t columns = leaf.layout.columns;
+    if (a.type == dtype::f32)
+      detail::store_reals(a, columns);
+    else if (a.type == dtype::s32)
+      detail::store_sums(a, columns);
+    else
+      detail::store_all_codes(a, columns);
+  }
+  if (table == nullptr) return;
+  uint8_t* out = static_cast<uint8_t*>(a.out);
+  for (int32_t i = 0; i < a.rows; ++i, out += a.out_stride) {
+    for (int32_t c = 0; c < a.live_columns; ++c) out[c] = table[out[c]];
+  }
+}
+
+}  // namespace quantal

@@ -1,0 +1,89 @@
+// Packing: weights of any strides become panels (kernels/gemm_leaf.hpp: panel_layout) that the kernel reads strictly
+// forward, each behind its header (kernels/gemm_epilogue.hpp). The bytes are relocatable and carry the layout's id.
+//
+//   [header 64][table 256][panel 0][panel 1]...          panel: columns [first, first + columns) of rhs, all depths
+//
+// It costs one pass over the weights: pays from the second use, or at once when many rows follow. u8 weights are stored
+// as code - 128. Freestanding.
+#pragma once
+#include "quantal/kernels/gemm_plan.hpp"
+
+namespace quantal {
+
+// What is packed. The epilogue is the one of the plan's description (its arrays are copied now).
+struct gemm_weights {
+  const void* rhs = nullptr;
+  const int32_t* bias = nullptr;     // s32 [n], in units of lhs scale * rhs scale; null: 0
+  const float* real_bias = nullptr;  // f32 [n], added after scaling; only f32 out; null: 0
+  epilogue finish;
+};
+
+namespace detail {
+
+// Packs the weights of one panel; adds up the stored bytes of each column.
+inline void pack_panel_bytes(const panel_layout& l, const pack_args& a) noexcept {
+  uint8_t* out = static_cast<uint8_t*>(a.out);
+  for (int64_t d = 0; d < a.k; ++d) {
+    for (int32_t c = 0; c < a.live_columns; ++c) {
+      const uint8_t stored = static_cast<uint8_t>(a.codes[d * a.row_stride + c * a.column_stride] ^ a.flip);
+      out[panel_offset(l, d, c)] = stored;
+      a.column_sums[c] += static_cast<int8_t>(stored);
+    }
+  }
+}
+
+}  // namespace detail
+
+// k depths of `live_columns` columns into zeroed memory for k rounded up to whole steps.
+inline void pack_panel(const gemm_leaf& leaf, const pack_args& a) noexcept {
+  if (leaf.pack != nullptr)
+    leaf.pack(a);
+  else
+    detail::pack_panel_bytes(leaf.layout, a);
+}
+
+// Packs into `packed` (plan.packed_bytes, 64-byte aligned). Errors: plan, null_pointer, buffer, scratch (alignment),
+// and those of check_epilogue.
+inline status pack_gemm(const gemm_plan& p, const gemm_weights& w, void* packed, uint64_t packed_bytes) noexcept {
+  if (p.magic != gemm_plan_magic || p.leaf == nullptr) return status::plan;
+  if (packed == nullptr || (w.rhs == nullptr && p.shape.n > 0 && p.shape.k > 0)) return status::null_pointer;
+  if (packed_bytes < p.packed_bytes) return status::buffer;
+  if (reinterpret_cast<uintptr_t>(packed) % gemm_alignment != 0) return status::scratch;
+  if (const status s = check_epilogue(w.finish, p.out, static_cast<size_t>(p.shape.n)); s != status::ok) return s;
+  const gemm_leaf& leaf = *p.leaf;
+  uint8_t* base = static_cast<uint8_t*>(packed);
+  const detail::packed_header header{
+      detail::packed_magic, detail::packed_version, leaf.layout.id, p.table ? 1u : 0u, p.shape.n, p.shape.k,
+      p.panel_stride,       p.packed_bytes};
+  __builtin_memset(base, 0, detail::packed_prefix);
+  __builtin_memcpy(base, &header, sizeof header);
+  if (p.table) {
+    if (w.finish.table == nullptr) return status::null_pointer;
+    __builtin_memcpy(base + gemm_alignment, w.finish.table, 256);
+  }
+  const int32_t columns = leaf.layout.columns;
+  for (int64_t panel = 0; panel < p.panels; ++panel) {
+    uint8_t* at = base + detail::packed_prefix + static_cast<uint64_t>(panel) * p.panel_stride;
+    const int64_t first = panel * columns;
+    const int32_t live = p.shape.n - first < columns ? static_cast<int32_t>(p.shape.n - first) : columns;
+    const panel_parts parts = parts_of(at, leaf.layout);
+    // A leaf's own packer writes every byte of the weights: only the header must be zero then.
+    __builtin_memset(at, 0,
+                     static_cast<size_t>(leaf.pack != nullptr ? panel_header_bytes(leaf.layout) : p.panel_stride));
+    pack_args a;
+    a.codes = static_cast<const uint8_t*>(w.rhs) + first * p.rhs_column_stride;
+    a.row_stride = p.rhs_row_stride;
+    a.column_stride = p.rhs_column_stride;
+    a.k = p.shape.k;
+    a.live_columns = live;
+    a.flip = p.rhs == dtype::u8 ? 0x80 : 0;
+    a.out = parts.weights;
+    a.column_sums = parts.column_sum;
+    pack_panel(leaf, a);
+    fill_panel_header(parts, w.finish, p.out, w.bias, w.real_bias, p.dynamic_lhs ? 0 : p.prepared_zero_point, first,
+                      live);
+  }
+  return status::ok;
+}
+
+}  // namespace quantal

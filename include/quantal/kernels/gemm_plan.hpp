@@ -1,0 +1,233 @@
+// The plan of a matrix product: everything that can be wrong is found here, everything that can be chosen is chosen
+// here. A plan is plain data: copy it, share it between threads; it points only at its leaf. Freestanding.
+//
+// Blocking:  a task is block_m lhs rows x panels_per_task panels. Its rows are prepared once (they stay in L2). For
+// each panel, for each chunk of depths (a panel chunk and its rows stay in L1), the row blocks run. Sums of integers do
+// not depend on the order, so neither blocking nor threads change a bit.
+//
+// Depth: up to max_gemm_depth no s32 sum can overflow. Beyond, chunks are added in s64 and the exact sum plus bias is
+// saturated to s32 before the epilogue (`long_sum`), up to max_long_depth.
+#pragma once
+#include "quantal/base/parallel.hpp"
+#include "quantal/kernels/gemm_epilogue.hpp"
+#include "quantal/kernels/ref/gemm.hpp"
+
+namespace quantal {
+
+struct gemm_desc {
+  gemm_shape shape;
+  dtype lhs = dtype::u8, rhs = dtype::s8, out = dtype::s32;     // lhs, rhs: u8 or s8; out: s32, s8, u8, f32
+  int64_t lhs_stride = 0, out_stride = 0, residual_stride = 0;  // elements between rows; 0: dense
+  int64_t rhs_row_stride = 0, rhs_column_stride = 0;            // elements; 0, 0: dense [k, n]
+  int32_t lhs_zero_point = 0, rhs_zero_point = 0;
+  bool dynamic_lhs = false;  // each run brings the zero point of every lhs row; lhs_zero_point is not read
+  epilogue finish;
+};
+
+// Overrides of what the plan would choose; 0: choose. For tests and tuning: results never depend on them.
+struct gemm_blocking {
+  int64_t block_m = 0, panels_per_task = 0, chunk_steps = 0;
+  int32_t wide = -1;  // 1, 0: with or without the leaf's wide panels; -1: choose
+};
+
+struct gemm_plan {
+  uint32_t magic = 0;
+  const gemm_leaf* leaf = nullptr;
+  gemm_shape shape;
+  dtype lhs = dtype::none, rhs = dtype::none, out = dtype::none;
+  bool dynamic_lhs = false, row_scales = false;
+  bool table = false;
+  bool in_place = false;  // lhs rows are read where they are
+  bool wide = false;      // panels are widened into L1
+  bool long_sum = false;
+  bool overlaps = false;  // a block is stored during the next one
+  int64_t lhs_stride = 0, out_stride = 0, residual_stride = 0, rhs_row_stride = 0, rhs_column_stride = 0;
+  int32_t lhs_zero_point = 0;
+  int32_t prepared_zero_point = 0;  // of the leaf's form
+  int32_t rhs_zero_point = 0;       // of the packed s8 form
+  store_args store;                 // what does not change from block to block
+  int64_t padded_k = 0;             // k in whole steps
+  int64_t steps = 0, chunk_steps = 0;
+  int64_t block_m = 0, panels_per_task = 0;  // of a task
+  int64_t panels = 0;
+  uint64_t panel_stride = 0, packed_bytes = 0;
+  uint64_t lhs_row_bytes = 0;  // of a prepared row
+  // Parts of a task's workspace, each 64-byte aligned: prepared rows | row sums | wide chunk | acc | s64 sums.
+  uint64_t sums_at = 0, chunk_at = 0, acc_at = 0, long_at = 0, task_workspace = 0;
+  uint64_t tasks = 0;
+};
+
+inline constexpr uint32_t gemm_plan_magic = 0x4d475151;      // "QQGM"
+inline constexpr int64_t max_gemm_depth = 33025;             // 2^31 / (255 * 255): no s32 sum can overflow
+inline constexpr int64_t max_long_depth = int64_t{1} << 23;  // row and column sums still fit s32
+
+// The kernel's name: its ISA.
+constexpr const char* kernel_name(const gemm_plan& p) noexcept {
+  return p.leaf == nullptr ? "" : p.leaf->isa;
+}
+
+namespace detail {
+
+struct packed_header {  // at the start of the packed weights
+  uint32_t magic, version, layout, table;
+  int64_t n, k;
+  uint64_t panel_stride, bytes;
+};
+inline constexpr uint32_t packed_magic = 0x57475151;  // "QQGW"
+inline constexpr uint32_t packed_version = 2;
+inline constexpr uint64_t packed_prefix = gemm_alignment + 256;  // header, table
+
+constexpr bool is_code(dtype t) noexcept {
+  return t == dtype::u8 || t == dtype::s8;
+}
+
+constexpr int64_t divide_up(int64_t a, int64_t b) noexcept {
+  return (a + b - 1) / b;
+}
+
+// Bytes from the first to past the last element of a strided matrix; false on overflow.
+constexpr bool extent(int64_t rows, int64_t columns, int64_t row_stride, int64_t column_stride, uint64_t element,
+                      uint64_t& out) noexcept {
+  if (rows == 0 || columns == 0) {
+    out = 0;
+    return true;
+  }
+  uint64_t a = 0, b = 0;
+  return checked_mul(static_cast<uint64_t>(rows - 1), static_cast<uint64_t>(row_stride), a) &&
+         checked_mul(static_cast<uint64_t>(columns - 1), static_cast<uint64_t>(column_stride), b) &&
+         checked_add(a, b, a) && checked_add(a, 1, a) && checked_mul(a, element, out) &&
+         out <= static_cast<uint64_t>(INT64_MAX) / 8;
+}
+
+constexpr status check_zero_point(dtype type, int32_t zero_point) noexcept {
+  code_limits codes;
+  code_limits_of(type, codes);
+  return zero_point < codes.min || zero_point > codes.max ? status::zero_point : status::ok;
+}
+
+// Types, shape, strides and zero points of `d`, as far as they need no leaf.
+constexpr status describe(const gemm_desc& d, gemm_plan& p, size_t* bad_channel) noexcept {
+  const gemm_shape& s = d.shape;
+  if (!is_code(d.lhs) || !is_code(d.rhs)) return status::dtype;
+  if (!is_code(d.out) && d.out != dtype::s32 && d.out != dtype::f32) return status::dtype;
+  if (s.m < 0 || s.n < 0 || s.k < 0 || s.k > max_long_depth) return status::shape;
+  p.shape = s;
+  p.lhs = d.lhs;
+  p.rhs = d.rhs;
+  p.out = d.out;
+  p.lhs_stride = d.lhs_stride == 0 ? s.k : d.lhs_stride;
+  p.out_stride = d.out_stride == 0 ? s.n : d.out_stride;
+  p.residual_stride = d.residual_stride == 0 ? s.n : d.residual_stride;
+  const bool dense_rhs = d.rhs_row_stride == 0 && d.rhs_column_stride == 0;
+  p.rhs_row_stride = dense_rhs ? s.n : d.rhs_row_stride;
+  p.rhs_column_stride = dense_rhs ? 1 : d.rhs_column_stride;
+  if (p.lhs_stride < s.k || p.out_stride < s.n || p.residual_stride < s.n || p.rhs_row_stride < 0 ||
+      p.rhs_column_stride < 0)
+    return status::stride;
+  uint64_t bytes = 0;
+  if (!extent(s.m, s.k, p.lhs_stride, 1, 1, bytes) || !extent(s.m, s.n, p.out_stride, 1, 4, bytes) ||
+      !extent(s.m, s.n, p.residual_stride, 1, 1, bytes) ||
+      !extent(s.k, s.n, p.rhs_row_stride, p.rhs_column_stride, 1, bytes))
+    return status::overflow;
+  if (!d.dynamic_lhs && check_zero_point(d.lhs, d.lhs_zero_point) != status::ok) return status::zero_point;
+  if (check_zero_point(d.rhs, d.rhs_zero_point) != status::ok) return status::zero_point;
+  p.dynamic_lhs = d.dynamic_lhs;
+  p.lhs_zero_point = d.dynamic_lhs ? 0 : d.lhs_zero_point;
+  p.rhs_zero_point = d.rhs == dtype::u8 ? d.rhs_zero_point - 128 : d.rhs_zero_point;
+  if (const status e = check_epilogue(d.finish, d.out, static_cast<size_t>(s.n), bad_channel); e != status::ok)
+    return e;
+  code_limits codes;
+  if (is_code(d.out)) requant_limits(d.finish.requant, d.out, codes);
+  p.store = start_store(d.finish, d.out, codes, p.out_stride);
+  p.store.residual_stride = p.residual_stride;
+  p.table = d.finish.table != nullptr;
+  p.row_scales = d.finish.row_scales;
+  p.long_sum = s.k > max_gemm_depth;
+  return status::ok;
+}
+
+// How many rows and panels a task takes: rows that fit half of a 512 KiB L2, and enough tasks for `width` threads.
+constexpr void choose_tasks(gemm_plan& p, size_t width, const gemm_blocking& forced) noexcept {
+  const int64_t rows = p.leaf->rows, m = p.shape.m;
+  int64_t fit = int64_t{256 * 1024} / static_cast<int64_t>(p.lhs_row_bytes) / rows * rows;
+  if (fit < 2 * rows) fit = 2 * rows;
+  const int64_t row_tasks = m == 0 ? 0 : divide_up(m, fit);
+  p.block_m = row_tasks == 0 ? 0 : divide_up(divide_up(m, row_tasks), rows) * rows;
+  if (forced.block_m > 0) p.block_m = divide_up(forced.block_m, rows) * rows;
+  const int64_t wanted = width <= 1 ? 1 : static_cast<int64_t>(4 * width);
+  int64_t panel_tasks = row_tasks == 0 ? 1 : divide_up(wanted, row_tasks);
+  if (panel_tasks > p.panels) panel_tasks = p.panels > 0 ? p.panels : 1;
+  p.panels_per_task = p.panels == 0 ? 1 : divide_up(p.panels, panel_tasks);
+  if (forced.panels_per_task > 0) p.panels_per_task = forced.panels_per_task;
+  const int64_t row_count = p.block_m == 0 ? 0 : divide_up(m, p.block_m);
+  p.tasks = static_cast<uint64_t>(row_count) * static_cast<uint64_t>(divide_up(p.panels, p.panels_per_task));
+}
+
+// Wide panels or not, and chunks of depths: a wide chunk and the rows that meet it share a 32 KiB L1.
+constexpr void choose_chunks(gemm_plan& p, const gemm_blocking& forced) noexcept {
+  const gemm_leaf& leaf = *p.leaf;
+  p.wide = leaf.block_wide != nullptr && p.shape.m > 2 * leaf.rows;
+  if (forced.wide >= 0) p.wide = leaf.block_wide != nullptr && forced.wide > 0;
+  int64_t limit = p.steps;
+  if (p.wide) limit = 16 * 1024 / leaf.wide_bytes;
+  if (p.long_sum && limit > 32768 / leaf.layout.depth) limit = 32768 / leaf.layout.depth;
+  if (limit < 1) limit = 1;
+  p.chunk_steps = p.steps == 0 ? 1 : divide_up(p.steps, divide_up(p.steps, limit));
+  if (forced.chunk_steps > 0 && (!p.long_sum || forced.chunk_steps <= limit)) p.chunk_steps = forced.chunk_steps;
+}
+
+constexpr void choose_workspace(gemm_plan& p) noexcept {
+  const gemm_leaf& leaf = *p.leaf;
+  const uint64_t rows = static_cast<uint64_t>(p.block_m), columns = static_cast<uint64_t>(leaf.layout.columns);
+  const bool one_chunk = p.chunk_steps >= p.steps;
+  const uint64_t acc_rows = one_chunk ? static_cast<uint64_t>(leaf.rows) * (p.overlaps ? 2 : 1) : rows;
+  p.sums_at = p.in_place ? 0 : round_up(rows * p.lhs_row_bytes + gemm_alignment, gemm_alignment);
+  p.chunk_at = p.sums_at + round_up(rows * sizeof(int32_t), gemm_alignment);
+  const uint64_t chunk = static_cast<uint64_t>(p.chunk_steps) * static_cast<uint64_t>(leaf.wide_bytes);
+  p.acc_at = p.chunk_at + (p.wide ? round_up(chunk, gemm_alignment) : 0);
+  p.long_at = p.acc_at + round_up(acc_rows * columns * sizeof(int32_t), gemm_alignment);
+  p.task_workspace = p.long_at + (p.long_sum ? round_up(rows * columns * sizeof(int64_t), gemm_alignment) : 0);
+}
+
+}  // namespace detail
+
+// Checks the description and chooses sizes for `leaf`; `width` is how many tasks can run at once. `out` is untouched on
+// error. Errors: dtype, shape (negative, or k above max_long_depth), stride, overflow, zero_point, and those of
+// check_epilogue, with the channel at fault.
+inline status plan_gemm(const gemm_desc& d, const gemm_leaf& leaf, size_t width, gemm_plan& out,
+                        size_t* bad_channel = nullptr, const gemm_blocking& forced = {}) noexcept {
+  gemm_plan p;
+  p.leaf = &leaf;
+  if (const status s = detail::describe(d, p, bad_channel); s != status::ok) return s;
+  const panel_layout& l = leaf.layout;
+  p.prepared_zero_point = prepared_zero_point(leaf, p.lhs, p.lhs_zero_point);
+  p.steps = detail::divide_up(p.shape.k, l.depth);
+  p.padded_k = p.steps * l.depth;
+  // Rows a multiple of 4 KiB apart share one set of L1: blocks of many rows read copies.
+  const bool one_set = leaf.rows >= 8 && p.lhs_stride % 4096 == 0 && p.lhs_stride > 0;
+  p.in_place = reads_in_place(leaf, p.lhs) && p.padded_k == p.shape.k && !one_set;
+  p.overlaps = leaf.overlaps && !p.table && leaf.store(p.store);
+  p.panels = detail::divide_up(p.shape.n, l.columns);
+  p.panel_stride = panel_bytes(l, p.padded_k);
+  if (!checked_mul(p.panel_stride, static_cast<uint64_t>(p.panels), p.packed_bytes) ||
+      !checked_add(p.packed_bytes, detail::packed_prefix, p.packed_bytes))
+    return status::overflow;
+  if (size_t fits = 0; !checked_size(p.packed_bytes, fits)) return status::overflow;
+  // Prepared rows are 64-byte aligned and never a multiple of 1024 bytes apart: they would share sets of L1.
+  p.lhs_row_bytes = round_up(static_cast<uint64_t>(p.padded_k * lhs_bytes(leaf)) + 1, gemm_alignment);
+  if (p.lhs_row_bytes % 1024 == 0) p.lhs_row_bytes += gemm_alignment;
+  detail::choose_tasks(p, width, forced);
+  detail::choose_chunks(p, forced);
+  detail::choose_workspace(p);
+  p.magic = gemm_plan_magic;
+  out = p;
+  return status::ok;
+}
+
+// Workspace for `width` tasks at once, 64-byte aligned.
+constexpr uint64_t gemm_workspace_bytes(const gemm_plan& p, size_t width) noexcept {
+  const uint64_t at_once = p.tasks < width ? p.tasks : width;
+  return p.task_workspace * (at_once == 0 ? 1 : at_once);
+}
+
+}  // namespace quantal

@@ -1,0 +1,302 @@
+// Running a planned matrix product: the loop nest, free of ISA. See gemm_plan.hpp for the blocking and gemm_leaf.hpp
+// for what is called. Re-entrant: a plan and its packed weights serve any number of runs at once, each with its own
+// workspace. Freestanding.
+#pragma once
+#include "quantal/base/fp_env.hpp"
+#include "quantal/kernels/gemm_pack.hpp"
+
+namespace quantal {
+
+// The buffers of one run, with their sizes in bytes.
+struct gemm_buffers {
+  const void* lhs = nullptr;
+  uint64_t lhs_bytes = 0;
+  const void* packed = nullptr;  // of pack_gemm
+  uint64_t packed_bytes = 0;
+  void* out = nullptr;
+  uint64_t out_bytes = 0;
+  void* workspace = nullptr;  // gemm_workspace_bytes(plan, width), 64-byte aligned
+  uint64_t workspace_bytes = 0;
+  const void* residual = nullptr;  // may be `out` itself
+  uint64_t residual_bytes = 0;
+  const int32_t* row_zero_points = nullptr;  // [m]: plans with dynamic_lhs
+  const float* row_scales = nullptr;         // [m]: plans with row_scales
+};
+
+namespace detail {
+
+inline constexpr int32_t max_leaf_rows = 64;
+
+// Everything a task needs, for one call.
+struct gemm_call {
+  const gemm_plan& p;
+  const gemm_buffers& b;
+
+  const uint8_t* lhs_row(int64_t row) const noexcept { return static_cast<const uint8_t*>(b.lhs) + row * p.lhs_stride; }
+  int32_t zero_point_of(int64_t row) const noexcept {
+    return p.dynamic_lhs ? b.row_zero_points[row] : p.lhs_zero_point;
+  }
+
+  // Sum of (code - zero point) of a row.
+  int32_t centred_sum(int64_t row) const noexcept {
+    const uint8_t* codes = lhs_row(row);
+    const bool is_unsigned = p.lhs == dtype::u8;
+    int32_t sum = 0;
+    if (p.leaf->sum != nullptr)
+      sum = p.leaf->sum(codes, is_unsigned, p.shape.k);
+    else
+      for (int64_t d = 0; d < p.shape.k; ++d)
+        sum += is_unsigned ? int32_t{codes[d]} : int32_t{static_cast<int8_t>(codes[d])};
+    return sum - static_cast<int32_t>(p.shape.k) * zero_point_of(row);
+  }
+
+  void prepare_rows(int64_t row0, int64_t count, uint8_t* rows, int32_t* sums) const noexcept {
+    for (int64_t i = 0; i < count; ++i) {
+      if (!p.in_place)
+        p.leaf->prepare(lhs_row(row0 + i), p.lhs == dtype::u8, zero_point_of(row0 + i), p.shape.k, p.padded_k,
+                        rows + static_cast<uint64_t>(i) * p.lhs_row_bytes);
+      if (p.rhs_zero_point != 0) sums[i] = centred_sum(row0 + i);
+    }
+  }
+
+  // Zero points that packing could not fold into the bias.
+  void correct(const const_panel_parts& parts, const int32_t* sums, int64_t row, int32_t rows,
+               int32_t* acc) const noexcept {
+    const int32_t columns = p.leaf->layout.columns;
+    const bool by_row = p.dynamic_lhs && p.leaf->form != lhs_form::s16_centred;
+    for (int32_t i = 0; i < rows; ++i, acc += columns) {
+      if (p.rhs_zero_point != 0) {  // sum l (w - z) = sum l w - z sum l
+        const uint32_t term = static_cast<uint32_t>(p.rhs_zero_point) * static_cast<uint32_t>(sums[i]);
+        for (int32_t c = 0; c < columns; ++c) acc[c] = static_cast<int32_t>(static_cast<uint32_t>(acc[c]) - term);
+      }
+      if (!by_row) continue;
+      const uint32_t zero = static_cast<uint32_t>(prepared_zero_point(*p.leaf, p.lhs, zero_point_of(row + i)));
+      for (int32_t c = 0; c < columns; ++c) {
+        const uint32_t term = zero * static_cast<uint32_t>(parts.column_sum[c]);
+        acc[c] = static_cast<int32_t>(static_cast<uint32_t>(acc[c]) - term);
+      }
+    }
+  }
+
+  // The same for sums in s64: everything is put in, bias too, and saturated into acc.
+  void correct_long(const const_panel_parts& parts, const int32_t* sums, int64_t row, int32_t rows, const int64_t* sum,
+                    int32_t* acc) const noexcept {
+    const int32_t columns = p.leaf->layout.columns;
+    for (int32_t i = 0; i < rows; ++i) {
+      const int64_t zero = prepared_zero_point(*p.leaf, p.lhs, zero_point_of(row + i));
+      const uint32_t folded = p.dynamic_lhs ? 0 : static_cast<uint32_t>(p.prepared_zero_point);
+      for (int32_t c = 0; c < columns; ++c) {
+        const uint32_t bias =
+            static_cast<uint32_t>(parts.bias[c]) + folded * static_cast<uint32_t>(parts.column_sum[c]);
+        int64_t exact = sum[i * columns + c] - zero * parts.column_sum[c] + static_cast<int32_t>(bias);
+        if (p.rhs_zero_point != 0) exact -= int64_t{p.rhs_zero_point} * sums[i];
+        acc[i * columns + c] = saturate_s32(exact);
+      }
+    }
+  }
+
+  // The arguments of the store of one block.
+  store_args store_of(const const_panel_parts& parts, const int32_t* acc, int64_t row, int32_t rows, int64_t column,
+                      int32_t live_columns) const noexcept {
+    store_args a = p.store;
+    const int64_t at = row * p.out_stride + column;
+    a.acc = acc;
+    a.rows = rows;
+    a.live_columns = live_columns;
+    a.out = static_cast<uint8_t*>(b.out) + (is_code(p.out) ? at : at * 4);
+    a.bias = parts.bias;
+    a.ratio = parts.ratio;
+    a.multiplier = parts.multiplier;
+    a.real_bias = parts.real_bias;
+    if (p.row_scales) a.row_scale = b.row_scales + row;
+    if (a.residual_type != dtype::none)
+      a.residual = static_cast<const uint8_t*>(b.residual) + row * p.residual_stride + column;
+    return a;
+  }
+
+  const uint8_t* table() const noexcept {
+    return p.table ? static_cast<const uint8_t*>(b.packed) + gemm_alignment : nullptr;
+  }
+
+  void task(uint64_t index, uint8_t* scratch) const noexcept;
+};
+
+// One task at work.
+struct gemm_task {
+  const gemm_call& call;
+  const gemm_plan& p;
+  uint8_t* scratch;
+  int64_t row0, row_count;
+  store_args pending[2];
+  int32_t turn = 0;
+  bool waiting = false;
+
+  int32_t* sums() const noexcept { return reinterpret_cast<int32_t*>(scratch + p.sums_at); }
+  int32_t* acc() const noexcept { return reinterpret_cast<int32_t*>(scratch + p.acc_at); }
+  int64_t* long_sums() const noexcept { return reinterpret_cast<int64_t*>(scratch + p.long_at); }
+
+  void set_rows(block_args& a, const void** rows, int64_t first, int64_t depth) const noexcept {
+    const int64_t bytes = depth * lhs_bytes(*p.leaf);
+    const uint8_t* base =
+        p.in_place ? call.lhs_row(row0 + first) : scratch + static_cast<uint64_t>(first) * p.lhs_row_bytes;
+    a.row_step = p.in_place ? p.lhs_stride : static_cast<int64_t>(p.lhs_row_bytes);
+    for (int32_t i = 0; i < a.live_rows; ++i) rows[i] = base + bytes + i * a.row_step;
+    a.rows = rows;
+  }
+
+  void flush() noexcept {
+    if (waiting) store_block(*p.leaf, pending[turn ^ 1], call.table());
+    waiting = false;
+  }
+
+  // A block's sums are complete.
+  void finish(const const_panel_parts& parts, block_args& a, int64_t first, int64_t column) noexcept {
+    const int32_t* row_sums = sums() + first;
+    const int64_t row = row0 + first;
+    if (p.long_sum)
+      call.correct_long(parts, row_sums, row, a.live_rows, long_sums() + first * p.leaf->layout.columns, a.acc);
+    else if (p.rhs_zero_point != 0 || p.dynamic_lhs)
+      call.correct(parts, row_sums, row, a.live_rows, a.acc);
+    store_args s = call.store_of(parts, a.acc, row, a.live_rows, column, a.live_columns);
+    static constexpr int32_t zeros[max_panel_columns] = {};
+    if (p.long_sum) s.bias = zeros;
+    if (!p.overlaps) {
+      store_block(*p.leaf, s, call.table());
+      return;
+    }
+    pending[turn] = s;
+    turn ^= 1;
+    waiting = true;
+  }
+
+  void add_long(const block_args& a, int64_t first, bool fresh) const noexcept {
+    int64_t* sum = long_sums() + first * p.leaf->layout.columns;
+    for (int32_t i = 0; i < a.live_rows * p.leaf->layout.columns; ++i) sum[i] = (fresh ? 0 : sum[i]) + a.acc[i];
+  }
+
+  // All row blocks against one chunk of a panel.
+  void chunk(const const_panel_parts& parts, int64_t column, int32_t live_columns, int64_t step0,
+             int64_t steps) noexcept {
+    const gemm_leaf& leaf = *p.leaf;
+    static constexpr int64_t no_tap = 0;
+    const void* rows[max_leaf_rows];
+    block_args a;
+    a.taps = &no_tap;
+    a.tap_count = 1;
+    a.steps = steps;
+    a.live_columns = live_columns;
+    a.lhs_unsigned = p.lhs == dtype::u8;
+    a.accumulate = step0 > 0 && !p.long_sum;
+    a.panel = parts.weights + step0 * leaf.layout.depth * leaf.layout.columns;
+    if (p.wide) {
+      leaf.widen(a.panel, steps, scratch + p.chunk_at);
+      a.panel = scratch + p.chunk_at;
+    }
+    const bool one_chunk = p.chunk_steps >= p.steps, last = step0 + steps >= p.steps;
+    const int32_t block_size = leaf.rows * leaf.layout.columns;
+    for (int64_t i = 0; i < row_count; i += leaf.rows) {
+      a.live_rows = row_count - i < leaf.rows ? static_cast<int32_t>(row_count - i) : leaf.rows;
+      a.acc = one_chunk ? acc() + turn * block_size : acc() + i * leaf.layout.columns;
+      a.pending = waiting ? &pending[turn ^ 1] : nullptr;
+      set_rows(a, rows, i, step0 * leaf.layout.depth);
+      (p.wide ? leaf.block_wide : leaf.block)(a);
+      waiting = false;
+      if (p.long_sum) add_long(a, i, step0 == 0);
+      if (last) finish(parts, a, i, column);
+    }
+  }
+
+  void panel(int64_t index) noexcept {
+    const panel_layout& l = p.leaf->layout;
+    const uint8_t* at =
+        static_cast<const uint8_t*>(call.b.packed) + packed_prefix + static_cast<uint64_t>(index) * p.panel_stride;
+    const const_panel_parts parts = parts_of(at, l);
+    const int64_t column = index * l.columns, left = p.shape.n - column;
+    const int32_t live = left < l.columns ? static_cast<int32_t>(left) : l.columns;
+    int64_t step = 0;
+    do {
+      const int64_t steps = p.steps - step < p.chunk_steps ? p.steps - step : p.chunk_steps;
+      chunk(parts, column, live, step, steps);
+      step += steps;
+    } while (step < p.steps);
+    // The next panel's blocks reuse the accumulators of chunks.
+    if (p.chunk_steps < p.steps) flush();
+  }
+};
+
+inline void gemm_call::task(uint64_t index, uint8_t* scratch) const noexcept {
+  const uint64_t panel_tasks = static_cast<uint64_t>(divide_up(p.panels, p.panels_per_task));
+  const int64_t row0 = static_cast<int64_t>(index / panel_tasks) * p.block_m;
+  const int64_t panel0 = static_cast<int64_t>(index % panel_tasks) * p.panels_per_task;
+  const int64_t row_count = p.shape.m - row0 < p.block_m ? p.shape.m - row0 : p.block_m;
+  const int64_t end = p.panels - panel0 < p.panels_per_task ? p.panels : panel0 + p.panels_per_task;
+  const default_fp_env standard;
+  gemm_task work{*this, p, scratch, row0, row_count, {}, 0, false};
+  prepare_rows(row0, row_count, scratch, work.sums());
+  if (p.leaf->begin != nullptr) p.leaf->begin();
+  for (int64_t i = panel0; i < end; ++i) work.panel(i);
+  work.flush();
+  if (p.leaf->end != nullptr) p.leaf->end();
+}
+
+constexpr bool overlap(const void* a, uint64_t a_bytes, const void* b, uint64_t b_bytes) noexcept {
+  const uint8_t *x = static_cast<const uint8_t*>(a), *y = static_cast<const uint8_t*>(b);
+  return a_bytes > 0 && b_bytes > 0 && x < y + b_bytes && y < x + a_bytes;
+}
+
+// Sizes, pointers, overlaps and row parameters of a run; nothing is written before it has said ok.
+inline status check_run(const gemm_plan& p, const gemm_buffers& b, size_t width) noexcept {
+  const bool residual = p.store.residual_type != dtype::none;
+  if (b.out == nullptr || b.packed == nullptr || b.workspace == nullptr || (b.lhs == nullptr && p.shape.k > 0) ||
+      (residual && b.residual == nullptr) || (p.dynamic_lhs && b.row_zero_points == nullptr) ||
+      (p.row_scales && b.row_scales == nullptr))
+    return status::null_pointer;
+  const int64_t above = p.shape.m - 1;
+  const uint64_t lhs = p.shape.k == 0 ? 0 : static_cast<uint64_t>(above * p.lhs_stride + p.shape.k);
+  const uint64_t out = static_cast<uint64_t>(above * p.out_stride + p.shape.n) * (is_code(p.out) ? 1 : 4);
+  const uint64_t second = residual ? static_cast<uint64_t>(above * p.residual_stride + p.shape.n) : 0;
+  if (b.lhs_bytes < lhs || b.out_bytes < out || b.packed_bytes < p.packed_bytes || b.residual_bytes < second)
+    return status::buffer;
+  const uint64_t workspace = gemm_workspace_bytes(p, width);
+  if (b.workspace_bytes < workspace || reinterpret_cast<uintptr_t>(b.workspace) % gemm_alignment != 0 ||
+      reinterpret_cast<uintptr_t>(b.packed) % gemm_alignment != 0)
+    return status::scratch;
+  const bool same = b.residual == b.out && p.residual_stride == p.out_stride;
+  if (overlap(b.out, out, b.lhs, lhs) || overlap(b.out, out, b.packed, p.packed_bytes) ||
+      overlap(b.out, out, b.workspace, workspace) || overlap(b.workspace, workspace, b.lhs, lhs) ||
+      overlap(b.workspace, workspace, b.packed, p.packed_bytes) || (!same && overlap(b.out, out, b.residual, second)))
+    return status::overlap;
+  packed_header header;
+  __builtin_memcpy(&header, b.packed, sizeof header);
+  if (header.magic != packed_magic || header.version != packed_version || header.layout != p.leaf->layout.id ||
+      header.n != p.shape.n || header.k != p.shape.k || header.panel_stride != p.panel_stride ||
+      (header.table != 0) != p.table)
+    return status::plan;
+  for (int64_t i = 0; p.dynamic_lhs && i < p.shape.m; ++i)
+    if (check_zero_point(p.lhs, b.row_zero_points[i]) != status::ok) return status::zero_point;
+  for (int64_t i = 0; p.row_scales && i < p.shape.m; ++i)
+    if (!is_positive_normal_f32(load_bits(b.row_scales + i))) return status::scale;
+  return status::ok;
+}
+
+}  // namespace detail
+
+// Runs the product. Nothing is written before all checks have passed. Errors: plan (no plan, or packed weights that are
+// not its), null_pointer, buffer, scratch, overlap (of out or workspace with another buffer), zero_point and scale (of
+// rows).
+inline status run_gemm(const gemm_plan& p, const gemm_buffers& b, const parallel_for& parallel = {}) noexcept {
+  if (p.magic != gemm_plan_magic || p.leaf == nullptr) return status::plan;
+  if (p.shape.m == 0 || p.shape.n == 0) return status::ok;
+  const size_t width = parallel.call == nullptr ? 1 : parallel.width;
+  if (const status s = detail::check_run(p, b, width); s != status::ok) return s;
+  const detail::gemm_call call{p, b};
+  const uint64_t lanes = p.tasks < width ? p.tasks : width;
+  // One lane per workspace slice; lane i takes tasks i, i + lanes, ...: no two tasks share a slice.
+  parallel(static_cast<size_t>(lanes), [&](size_t lane) {
+    for (uint64_t t = lane; t < p.tasks; t += lanes)
+      call.task(t, static_cast<uint8_t*>(b.workspace) + lane * p.task_workspace);
+  });
+  return status::ok;
+}
+
+}  // namespace quantal

@@ -1,0 +1,67 @@
+// Which leaves of the matrix product this program has and this CPU can run.
+#include "quantal/kernels/cpu.hpp"
+#include "quantal/kernels/gemm_leaf.hpp"
+#include "quantal/kernels/ref/gemm_leaf.hpp"
+
+namespace quantal {
+
+namespace kernels {
+#if defined(QUANTAL_KERNELS_X86)
+extern const gemm_leaf avx2_gemm;
+#endif
+}  // namespace kernels
+
+namespace {
+
+// The ISA's own leaf, or nullptr.
+const gemm_leaf* own_leaf(isa id) noexcept {
+  switch (id) {
+    case isa::ref: return &kernels::ref::gemm;
+#if defined(QUANTAL_KERNELS_X86)
+    case isa::avx2: return &kernels::avx2_gemm;
+#endif
+    default: return nullptr;
+  }
+}
+
+bool can_run(isa id) noexcept {
+  return own_leaf(id) != nullptr && offers(features(), id) && (id != isa::amx || request_amx());
+}
+
+struct leaf_list {
+  const gemm_leaf* leaves[isa_count] = {};
+  size_t count = 0;
+};
+
+leaf_list list_leaves() noexcept {
+  leaf_list list;
+  for (const isa_row& row : isa_list)
+    if (can_run(row.id)) list.leaves[list.count++] = own_leaf(row.id);
+  return list;
+}
+
+const gemm_leaf& choose_leaf() noexcept {
+  isa id = selected_isa();
+  while (!can_run(id)) id = isa_list[static_cast<size_t>(id)].parent;  // ends at ref
+  return *own_leaf(id);
+}
+
+}  // namespace
+
+const gemm_leaf* const* gemm_leaves(size_t& count) noexcept {
+  static const leaf_list list = list_leaves();
+  count = list.count;
+  return list.leaves;
+}
+
+const gemm_leaf* gemm_leaf_of(const char* name) noexcept {
+  isa id = isa::ref;
+  return name != nullptr && find_isa(name, id) && can_run(id) ? own_leaf(id) : nullptr;
+}
+
+const gemm_leaf& best_gemm_leaf() noexcept {
+  static const gemm_leaf& leaf = choose_leaf();
+  return leaf;
+}
+
+}  // namespace quantal
