@@ -19,7 +19,8 @@ std::string first_long_name(const std::string& names) {
 option_handle& option_handle::choices(std::vector<std::string> words) {
   words_ = std::move(words);
   std::vector<std::string> all = words_;
-  option_->check(CLI::Validator(
+  // transform, not check: the word in its own spelling is what goes on.
+  option_->transform(CLI::Validator(
       [all](std::string& given) -> std::string {
         for (const std::string& word : all) {
           if (io::lower(word) == io::lower(given)) {

@@ -11,19 +11,7 @@ namespace quantal::cli {
 
 namespace fs = std::filesystem;
 
-void add_data_options(args& a, data_options& d, std::int64_t limit) {
-  d.num_calib_batches = limit;
-  a.text("--data", &d.path,
-         "samples: .npz or .npy, a directory of them or of images, a .txt list, a dataset .yaml (docs/data.md)")
-      .group("Data");
-  a.integer("--batch-size", &d.batch_size, "samples per run of the model; a model with a fixed batch keeps its own", 1,
-            1 << 20)
-      .group("Data");
-  a.integer("--num-calib-batches", &d.num_calib_batches, "batches to use; -1: all", -1, INT64_C(1) << 40).group("Data");
-  a.integer("--workers", &d.workers, "readers that work ahead; 0: read when needed", 0, 256).group("Data");
-  a.text("--labels", &d.labels,
-         "classes of the samples: a .npy of integers or a .txt (else `_label` in the .npz, or sub-directories)")
-      .group("Data");
+void add_image_options(args& a, data_options& d) {
   a.text("--split", &d.split, "of a dataset .yaml").choices({"train", "val"}).group("Data");
   data::image_options& image = d.image;
   a.text("--imgsz", &image.imgsz, "size of images: 640 or HEIGHTxWIDTH; left out: the model's, else each image's own")
@@ -43,6 +31,22 @@ void add_data_options(args& a, data_options& d, std::int64_t limit) {
       .group("Images");
   a.flag("--letterbox", &image.letterbox, "keep the aspect ratio, fill with gray 114; else images are stretched")
       .group("Images");
+}
+
+void add_data_options(args& a, data_options& d, std::int64_t limit) {
+  d.num_calib_batches = limit;
+  a.text("--data", &d.path,
+         "samples: .npz or .npy, a directory of them or of images, a .txt list, a dataset .yaml (docs/data.md)")
+      .group("Data");
+  a.integer("--batch-size", &d.batch_size, "samples per run of the model; a model with a fixed batch keeps its own", 1,
+            1 << 20)
+      .group("Data");
+  a.integer("--num-calib-batches", &d.num_calib_batches, "batches to use; -1: all", -1, INT64_C(1) << 40).group("Data");
+  a.integer("--workers", &d.workers, "readers that work ahead; 0: read when needed", 0, 256).group("Data");
+  a.text("--labels", &d.labels,
+         "classes of the samples: a .npy of integers or a .txt (else `_label` in the .npz, or sub-directories)")
+      .group("Data");
+  add_image_options(a, d);
 }
 
 bool exists(const std::string& path) noexcept {

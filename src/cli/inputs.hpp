@@ -25,6 +25,8 @@ struct data_options {
 
 // --data and what goes with it. `limit` is the default of --num-calib-batches.
 void add_data_options(args& a, data_options& d, std::int64_t limit);
+// Which images of a data set, and how they become tensors.
+void add_image_options(args& a, data_options& d);
 // --min-samples and --eval-data: what the calibration linter needs to know.
 void add_lint_options(args& a, data_options& d, pipeline::quantize_config& c);
 // Errors: not_found "model file not found: X".

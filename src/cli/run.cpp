@@ -1,9 +1,11 @@
-// quantal run: executes a model on arrays. One .npz is one feed: its arrays are passed as they are (a directory: one
-// feed per file, results under the same names in the output directory).
+// quantal run: executes a model on arrays or images. One .npz is one feed: its arrays are passed as they are. A
+// directory has a feed per file, results under the same names in the output directory; so have lists and dataset yaml
+// of images.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <filesystem>
+#include <set>
 
 #include "inputs.hpp"
 #include "output.hpp"
@@ -21,6 +23,7 @@ namespace fs = std::filesystem;
 
 struct state {
   std::string model, input, output;
+  data_options data;
 };
 
 struct output_row {
@@ -85,7 +88,7 @@ std::string json_number(double x) {
   return std::isfinite(x) ? io::number(x) : "null";
 }
 
-std::string json_text(const state& s, std::size_t feeds, const std::vector<output_row>& rows, double seconds) {
+std::string json_text(const state& s, std::int64_t feeds, const std::vector<output_row>& rows, double seconds) {
   std::string out = "{\"model\": " + io::json_string(s.model) + ", \"input\": " + io::json_string(s.input) +
                     ", \"output\": " + (s.output.empty() ? "null" : io::json_string(s.output)) +
                     ", \"feeds\": " + std::to_string(feeds) + ", \"outputs\": [";
@@ -99,8 +102,8 @@ std::string json_text(const state& s, std::size_t feeds, const std::vector<outpu
          ", \"peak_rss_bytes\": " + std::to_string(pipeline::peak_rss_bytes()) + "}\n";
 }
 
-// Files of a directory that are feeds, by name.
-result<std::vector<std::string>> feed_files(const std::string& directory) {
+// Files of a directory that are feeds of arrays, by name; none: it may hold images.
+result<std::vector<std::string>> array_files(const std::string& directory) {
   std::vector<std::string> files;
   std::error_code failed;
   for (const auto& entry : fs::directory_iterator(directory, failed)) {
@@ -109,20 +112,82 @@ result<std::vector<std::string>> feed_files(const std::string& directory) {
   }
   if (failed)
     return error{status::io, "cannot read the directory: " + failed.message(), io::escape_text(directory), {}};
-  if (files.empty())
-    return error{status::data_missing, "no .npz or .npy file in the directory", io::escape_text(directory), {}};
   std::sort(files.begin(), files.end());
   return files;
 }
 
-result<int> run(const state& s, const common_options& common) {
+// The feeds of --input, one after the other: files of arrays as they are, or what data::open makes of images, lists and
+// yaml, one image at a time (a model with a fixed batch keeps its own).
+class feeds {
+ public:
+  static result<feeds> open(const state& s, const ir::model& m) {
+    feeds f;
+    const std::string extension = io::lower(fs::path(s.input).extension().string());
+    f.many_ = is_directory(s.input) || extension == ".txt" || extension == ".yaml" || extension == ".yml";
+    if (is_directory(s.input)) {
+      QUANTAL_TRY(files, array_files(s.input));
+      f.files_ = std::move(files);
+    } else if (extension == ".npz" || extension == ".npy") {
+      f.files_ = {s.input};
+    }
+    if (!f.files_.empty()) return f;
+    QUANTAL_TRY(samples, open_samples(s.data, m));
+    f.samples_ = std::move(samples);
+    return f;
+  }
+
+  bool many() const { return many_; }
+  std::int64_t count() const { return samples_ ? samples_->feeds() : static_cast<std::int64_t>(files_.size()); }
+
+  // False at the end. `file` is where the feed comes from.
+  result<bool> next(const exec::session& session, std::vector<exec::named_tensor>& tensors, std::string& file) {
+    tensors.clear();
+    if (!samples_) {
+      if (at_ == files_.size()) return false;
+      file = files_[at_++];
+      QUANTAL_TRY(read, read_feed(file, session));
+      tensors = std::move(read);
+      return true;
+    }
+    QUANTAL_TRY(f, samples_->next());
+    if (!f) return false;
+    for (auto& [name, value] : f->inputs) tensors.push_back({name, value});
+    file = f->origin.substr(0, f->origin.find(" .. "));  // a batch is named after its first image
+    return true;
+  }
+
+ private:
+  bool many_ = false;
+  std::vector<std::string> files_;
+  std::size_t at_ = 0;
+  std::unique_ptr<data::source> samples_;
+};
+
+// "photos/a.png" -> "DIR/a.npz"; a second "a" becomes "a-2".
+std::string result_path(const std::string& directory, const std::string& file, std::set<std::string>& used) {
+  const std::string stem = stem_of(file);
+  std::string name = stem;
+  for (int n = 2; !used.insert(name).second; ++n) name = stem + "-" + std::to_string(n);
+  return (fs::path(directory) / (name + ".npz")).string();
+}
+
+std::string text_of(const state& s, const std::vector<output_row>& rows) {
+  std::vector<std::vector<std::string>> cells;
+  for (const output_row& r : rows) {
+    cells.push_back(
+        {r.feed, r.name, r.type, r.dims, io::number(static_cast<float>(r.min)), io::number(static_cast<float>(r.max))});
+  }
+  std::string text =
+      table({"feed", "output", "type", "shape", "min", "max"}, cells, {false, false, false, false, true, true});
+  return s.output.empty() ? text : text + "Written: " + io::escape_text(s.output, 4096) + "\n";
+}
+
+result<int> run(state& s, const common_options& common) {
   QUANTAL_TRY(model, load_model(s.model));
   if (!exists(s.input)) return error{status::not_found, "input not found: " + io::escape_text(s.input), {}, {}};
-  const bool many = is_directory(s.input);
-  std::vector<std::string> files = {s.input};
-  if (many) {
-    QUANTAL_TRY(found, feed_files(s.input));
-    files = std::move(found);
+  s.data.path = s.input;
+  QUANTAL_TRY(input, feeds::open(s, *model));
+  if (input.many()) {
     if (s.output.empty()) return error{status::usage, "many feeds need a directory for the results", {}, "pass -o DIR"};
     QUANTAL_CHECK(make_directories(s.output));
   }
@@ -131,40 +196,36 @@ result<int> run(const state& s, const common_options& common) {
   QUANTAL_TRY(session, exec::session::create(model, options));
   const auto start = std::chrono::steady_clock::now();
   std::vector<output_row> rows;
+  std::set<std::string> used;
+  std::vector<exec::named_tensor> tensors;
+  std::string file;
+  std::int64_t done = 0;
   progress_bar bar(common);
   const auto progress = bar.hook();
-  for (std::size_t i = 0; i < files.size(); ++i) {
-    QUANTAL_TRY(feeds, read_feed(files[i], session));
-    auto results = session.run(feeds);
-    if (!results) return std::move(results).failure().at(io::escape_text(files[i]));
+  for (;;) {
+    QUANTAL_TRY(more, input.next(session, tensors, file));
+    if (!more) break;
+    auto results = session.run(tensors);
+    if (!results) return std::move(results).failure().at(io::escape_text(file));
     io::named_arrays arrays;
     for (const exec::named_tensor& t : *results) {
       arrays.emplace_back(t.name, t.value);
-      rows.push_back(describe(fs::path(files[i]).filename().string(), t));
+      rows.push_back(describe(fs::path(file).filename().string(), t));
     }
     if (!s.output.empty()) {
-      const std::string target =
-          many ? (fs::path(s.output) / (fs::path(files[i]).stem().string() + ".npz")).string() : s.output;
-      if (same_file(target, files[i]))
+      const std::string target = input.many() ? result_path(s.output, file, used) : s.output;
+      if (same_file(target, file))
         return error{status::usage, "the output would replace the input: " + io::escape_text(target), "--output", {}};
       QUANTAL_CHECK(io::write_npz(target, arrays));
     }
-    progress("run", static_cast<std::int64_t>(i + 1), static_cast<std::int64_t>(files.size()));
+    progress("run", ++done, input.count());
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (common.json) {
-    QUANTAL_CHECK(print(json_text(s, files.size(), rows, seconds)));
-    return 0;
+    QUANTAL_CHECK(print(json_text(s, done, rows, seconds)));
+  } else if (!common.quiet) {
+    QUANTAL_CHECK(print(text_of(s, rows)));
   }
-  std::vector<std::vector<std::string>> cells;
-  for (const output_row& r : rows) {
-    cells.push_back(
-        {r.feed, r.name, r.type, r.dims, io::number(static_cast<float>(r.min)), io::number(static_cast<float>(r.max))});
-  }
-  std::string text =
-      table({"feed", "output", "type", "shape", "min", "max"}, cells, {false, false, false, false, true, true});
-  if (!s.output.empty()) text += "Written: " + io::escape_text(s.output, 4096) + "\n";
-  QUANTAL_CHECK(print(text));
   return 0;
 }
 
@@ -173,12 +234,21 @@ result<int> run(const state& s, const common_options& common) {
 action run_verb(args& a) {
   auto s = std::make_shared<state>();
   a.text("MODEL", &s->model, "a float or quantized model (.onnx)").required();
-  a.text("--input", &s->input,
-         "arrays named as the model's inputs (.npz), one array (.npy), or a directory of such files")
+  a.text(
+       "--input", &s->input,
+       "arrays named as the model's inputs (.npz), one array (.npy), an image, a directory of such files, a .txt list "
+       "or a dataset .yaml of images (docs/data.md)")
       .required();
   a.text("-o,--output", &s->output,
-         "where the outputs go (.npz; a directory if --input is one); left out: only described");
-  a.example("quantal run model.onnx --input x.npz -o y.npz");
+         "where the outputs go (.npz; a directory if --input has many feeds); left out: only described");
+  s->data.batch_size = 1;
+  s->data.num_calib_batches = -1;
+  s->data.workers = 1;
+  add_image_options(a, s->data);
+  a.example(
+      "quantal run model.onnx --input x.npz -o y.npz\n"
+      "  quantal run model.onnx --input photos/ --imgsz 224 --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 -o "
+      "results/");
   return [s](const common_options& common) { return run(*s, common); };
 }
 

@@ -93,7 +93,11 @@ result<void> read_model(const ir::value_info& input, const image_options& option
   const ir::dim& channels = plan.nhwc ? dims[3] : dims[1];
   const ir::dim& height = plan.nhwc ? dims[1] : dims[2];
   const ir::dim& width = plan.nhwc ? dims[2] : dims[3];
-  if (channels.known() && !is_channels(channels)) return no_image;
+  if (channels.known() && !is_channels(channels)) {
+    if (layout.empty() || !is_channels(plan.nhwc ? dims[1] : dims[3])) return no_image;
+    return error{status::usage, "--layout " + layout + " contradicts the model", "input " + io::quote(input.name),
+                 "leave --layout out"};
+  }
   plan.channels = channels.known() ? channels.value : io::lower(options.color) == "gray" ? 1 : 3;
   if (!options.imgsz.empty()) QUANTAL_CHECK(read_size(options.imgsz, plan));
   const auto settle = [&](std::int64_t& size, const ir::dim& fixed) -> result<void> {

@@ -13,7 +13,8 @@ import struct
 import subprocess
 import zipfile
 
-from harness import CALIB, ERROR, MODEL, QUANTAL, TEST, Case, floats, main, npz, run
+from files import floats, npz
+from harness import CALIB, ERROR, MODEL, QUANTAL, TEST, Case, main, run
 
 
 class Quantize(Case):
@@ -51,6 +52,13 @@ class Quantize(Case):
                 self.assertEqual(r["samples"], 500)
                 self.assertGreaterEqual(r["metric_a"], 98.0)
                 self.assertLessEqual(abs(r["drop"]), 0.5)
+
+    def test_words_in_any_case(self):
+        self.succeeds("quantize", MODEL, "--data", CALIB, "-o", self.path("a/"), "--weight-observer", "mse", "--activation-observer", "percentile")
+        self.succeeds("quantize", MODEL, "--data", CALIB, "-o", self.path("b/"), "--quant-type", "Static_INT8", "--weight-observer", "MSE",
+                      "--activation-observer", "Percentile", "--activation-type", "U8", "--target", "ONNXRuntime", "--device", "CPU")
+        names = [os.path.join(self.path(d), "digits_static_int8.onnx") for d in "ab"]
+        self.assertEqual(open(names[0], "rb").read(), open(names[1], "rb").read())
 
     def test_same_input_same_bytes(self):
         for name, threads in (("a", "1"), ("b", "2")):

@@ -1,14 +1,12 @@
-"""What the tests of the command line share: running it, its errors, and files made with Python's standard library only."""
+"""What the tests of the command line share: running it, and what its results and errors look like."""
 import json
 import os
 import re
-import struct
 import subprocess
 import sys
 import tempfile
 import unittest
 import warnings
-import zipfile
 
 warnings.simplefilter("ignore", ResourceWarning)  # files that are read in one expression
 
@@ -20,23 +18,6 @@ ERROR = re.compile(r"\Aquantal: error: [^\n]+\n\Z")
 def run(*args, env=None, **kw):
     merged = dict(os.environ, **(env or {}))
     return subprocess.run([QUANTAL, *args], capture_output=True, env=merged, timeout=120, **kw)
-
-
-def npy(descr, shape, data):
-    head = ("{'descr': '%s', 'fortran_order': False, 'shape': %s, }" % (descr, repr(shape))).encode()
-    head += b" " * ((-10 - len(head) - 1) % 64) + b"\n"
-    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head + data
-
-
-def npz(path, **arrays):
-    with zipfile.ZipFile(path, "w") as z:
-        for name, (descr, shape, data) in arrays.items():
-            z.writestr(name + ".npy", npy(descr, shape, data))
-    return path
-
-
-def floats(*values):
-    return struct.pack("<%df" % len(values), *values)
 
 
 class Case(unittest.TestCase):
