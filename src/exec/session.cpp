@@ -19,7 +19,10 @@ constexpr std::size_t max_blocks = 16;  // idle blocks kept for the next runs: a
 
 std::string text(const shape& dims) {
   std::string s = "[";
-  for (std::int32_t i = 0; i < dims.rank; ++i) s += (i == 0 ? "" : ",") + std::to_string(dims[i]);
+  for (std::int32_t i = 0; i < dims.rank; ++i) {
+    if (i > 0) s += ',';
+    s += std::to_string(dims[i]);
+  }
   return s + "]";
 }
 
