@@ -1,0 +1,520 @@
+// Depthwise convolution, planned like the matrix product (kernels/gemm.hpp): plan, pack, run.
+//
+// Every input channel c has its own `multiplier` = out_c / in_c filters; output channel o reads channel o / multiplier.
+// The work is split into channel blocks (the leaf's vectors); weights of a block fit in registers or L1. For each band
+// of output rows the nest keeps a ring of units, rows of interleaved words (kernels/depthwise_leaf.hpp):
+//
+//   image rows ──interleave──> units in L1, padded on the spot ──leaf.codes──> output row
+//
+//   unit           0   1   2        (unit_rows 2, unit_step 2; kernel 3, stride 1)
+//   padded rows   0 1 2 3 4 5
+//   output row 0  x x x             units 0, 1: weights {w0, w1} {w2, 0}
+//   output row 1    x x x           units 0, 1: weights {0, w0} {w1, w2}
+//
+// So the weights are packed once for every position of the window in a unit (a `phase`). Bands, threads and column
+// tiles change nothing but the order. Meaning: ref/conv.hpp with groups = in_c. Freestanding.
+#pragma once
+#include "quantal/kernels/conv_desc.hpp"
+#include "quantal/kernels/depthwise_leaf.hpp"
+
+namespace quantal {
+
+inline constexpr int32_t max_phases = 4;
+inline constexpr int64_t max_window = 33025;  // 2^31 / (255 * 255): no s32 sum can overflow
+
+struct depthwise_plan {
+  uint32_t magic = 0;
+  const depthwise_leaf* leaf = nullptr;
+  conv_layout layout;
+  int64_t multiplier = 0;
+  int32_t channels = 0;  // of a block
+  int64_t blocks = 0;
+  int64_t group = 0;  // blocks that pass over the image together
+  int64_t groups_per_task = 0;
+  int64_t phase_units[max_phases] = {};  // units that a window in this phase needs
+  uint64_t phase_weights[max_phases] = {};
+  int64_t ring = 0;  // units kept
+  int64_t max_units = 0;
+  int64_t tile_h = 0, tile_w = 0, tile_in_w = 0;
+  int64_t row_tiles = 0, column_tiles = 0, group_tiles = 0;
+  bool wide_ratio = false;
+  bool fast = false;  // the leaf's codes; otherwise its sums and the portable epilogue
+  int32_t prepared_zero_point = 0;
+  uint64_t block_bytes = 0, packed_bytes = 0;
+  uint64_t unit_bytes = 0;  // of one unit of one block
+  uint64_t task_workspace = 0;
+  uint64_t tasks = 0;
+};
+
+inline constexpr uint32_t depthwise_plan_magic = 0x57445151;  // "QQDW"
+
+namespace detail {
+
+struct depthwise_header {
+  uint32_t magic, version, layout, table;
+  int64_t channels, kernel_h, kernel_w, dilation_h;
+  uint64_t bytes;
+};
+inline constexpr uint32_t depthwise_packed_magic = 0x50445151;  // "QQDP"
+inline constexpr uint32_t depthwise_packed_version = 1;
+inline constexpr uint64_t depthwise_prefix = 64 + 256;  // header, table
+
+// The units of a window whose first row is row `phase` of unit 0: visit(index, unit, kernel row, row within the unit).
+template <class Visit>
+constexpr void cover_window(const depthwise_leaf& leaf, int64_t phase, int64_t kernel_h, int64_t dilation,
+                            Visit&& visit) noexcept {
+  int64_t index = -1, unit = -1;
+  for (int64_t ky = 0; ky < kernel_h; ++ky) {
+    const int64_t row = phase + ky * dilation;
+    if (unit < 0 || row >= unit * leaf.unit_step + leaf.unit_rows) {
+      unit = row / leaf.unit_step;
+      ++index;
+    }
+    visit(index, unit, ky, static_cast<int32_t>(row - unit * leaf.unit_step));
+  }
+}
+
+struct depthwise_parts {  // of a packed block
+  int32_t *word_bias, *bias;
+  float *word_ratio, *ratio;
+  fixed_multiplier* multiplier;
+  uint8_t* weights;
+};
+constexpr uint64_t depthwise_block_header(int32_t channels) noexcept {
+  return round_up(static_cast<uint64_t>(channels) * 24, gemm_alignment);
+}
+inline depthwise_parts depthwise_parts_of(uint8_t* block, int32_t channels) noexcept {
+  int32_t* word_bias = reinterpret_cast<int32_t*>(block);
+  float* word_ratio = reinterpret_cast<float*>(word_bias + channels);
+  int32_t* bias = reinterpret_cast<int32_t*>(word_ratio + channels);
+  float* ratio = reinterpret_cast<float*>(bias + channels);
+  return {word_bias,
+          bias,
+          word_ratio,
+          ratio,
+          reinterpret_cast<fixed_multiplier*>(ratio + channels),
+          block + depthwise_block_header(channels)};
+}
+
+// `parts` equal parts of `whole`, at least 1 each.
+constexpr int64_t part_of(int64_t whole, int64_t parts) noexcept {
+  return whole == 0 ? 1 : divide_up(whole, parts < 1 ? 1 : parts > whole ? whole : parts);
+}
+
+inline bool plan_depthwise_sizes(depthwise_plan& p, size_t width, const conv_tiling& tiling) noexcept {
+  const depthwise_leaf& leaf = *p.leaf;
+  const conv_shape& s = p.layout.shape;
+  for (int32_t phase = 0; phase < leaf.unit_step; ++phase) {
+    int64_t last_unit = 0, last_index = 0;
+    cover_window(leaf, phase, s.kernel_h, s.dilation_h, [&](int64_t index, int64_t unit, int64_t, int32_t) {
+      last_index = index;
+      last_unit = unit;
+    });
+    p.phase_units[phase] = last_index + 1;
+    if (last_index + 1 > p.max_units) p.max_units = last_index + 1;
+    if (last_unit + 1 > p.ring) p.ring = last_unit + 1;
+  }
+  const uint64_t word_bytes = static_cast<uint64_t>(p.channels) * 4;
+  uint64_t at = depthwise_block_header(p.channels);
+  for (int32_t phase = 0; phase < leaf.unit_step; ++phase) {
+    p.phase_weights[phase] = at;
+    at += static_cast<uint64_t>(p.phase_units[phase] * s.kernel_w) * word_bytes;
+  }
+  p.block_bytes = round_up(at, gemm_alignment);
+  if (!checked_mul(p.block_bytes, static_cast<uint64_t>(p.blocks), p.packed_bytes) ||
+      !checked_add(p.packed_bytes, depthwise_prefix, p.packed_bytes))
+    return false;
+  // A pass reads whole cache lines of the image: as many blocks as 64 channels need. Its ring stays in L1.
+  p.group = 64 / p.channels < 1 ? 1 : 64 / p.channels;
+  if (p.group > p.blocks) p.group = p.blocks > 0 ? p.blocks : 1;
+  const int64_t ring_words = 24 * 1024 / static_cast<int64_t>(word_bytes) / p.group / p.ring;
+  const int64_t fitting = (ring_words - s.window_w()) / s.stride_w + 1;
+  const int64_t wanted_w = fitting < 32 ? 32 : fitting;
+  p.tile_w = tiling.columns > 0 ? (tiling.columns < p.layout.out_w ? tiling.columns : p.layout.out_w)
+                                : part_of(p.layout.out_w, divide_up(p.layout.out_w, wanted_w));
+  p.column_tiles = p.layout.out_w == 0 ? 0 : divide_up(p.layout.out_w, p.tile_w);
+  p.tile_in_w = (p.tile_w - 1) * s.stride_w + s.window_w();
+  // One thread takes whole images; several share an image's channels first (no row is interleaved twice), then rows.
+  const int64_t channel_groups = divide_up(p.blocks, p.group);
+  const int64_t wanted = width <= 1 ? 1 : divide_up(static_cast<int64_t>(4 * width), s.batch > 0 ? s.batch : 1);
+  p.groups_per_task = part_of(channel_groups, wanted);
+  p.group_tiles = channel_groups == 0 ? 0 : divide_up(channel_groups, p.groups_per_task);
+  const int64_t bands = p.group_tiles == 0 ? 1 : divide_up(wanted, p.group_tiles);
+  p.tile_h = tiling.rows > 0 ? tiling.rows : part_of(p.layout.out_h, bands);
+  p.row_tiles = divide_up(p.layout.out_h, p.tile_h);
+  if (p.layout.out_elements == 0) p.row_tiles = 0;
+  p.tasks = static_cast<uint64_t>(s.batch * p.row_tiles) * static_cast<uint64_t>(p.group_tiles);
+  uint64_t pixels = 0, bytes = 0;
+  if (!checked_mul(static_cast<uint64_t>(p.tile_in_w), word_bytes, p.unit_bytes) ||
+      !checked_mul(p.unit_bytes, static_cast<uint64_t>(p.ring * p.group), bytes) ||
+      !checked_mul(static_cast<uint64_t>(p.tile_in_w), static_cast<uint64_t>(p.channels) * max_unit_rows, pixels) ||
+      !checked_add(bytes, round_up(pixels, gemm_alignment), bytes))
+    return false;
+  bytes += gemm_alignment * static_cast<uint64_t>(divide_up(p.channels, 64));  // a row of padding
+  bytes += round_up(static_cast<uint64_t>(p.max_units) * sizeof(const uint8_t*), gemm_alignment);
+  if (!p.fast) bytes += 2 * round_up(static_cast<uint64_t>(p.tile_w) * word_bytes, gemm_alignment);
+  p.task_workspace = bytes;
+  size_t fits = 0;
+  return checked_size(p.packed_bytes, fits) && checked_size(bytes, fits) && bytes < UINT64_MAX / 4096;
+}
+
+}  // namespace detail
+
+// Checks the description and chooses sizes for `leaf`; `width` is how many tasks can run at once. Errors: those of
+// check_conv; shape (groups is not in_c, or a window above max_window); unsupported (weights that this leaf cannot
+// hold: 8-bit forms need their zero point 0 as s8, 128 as u8).
+inline status plan_depthwise(const conv_desc& d, const depthwise_leaf& leaf, size_t width, depthwise_plan& out,
+                             size_t* bad_channel = nullptr, const conv_tiling& tiling = {}) noexcept {
+  depthwise_plan p;
+  if (const status s = check_conv(d, p.layout, bad_channel); s != status::ok) return s;
+  const conv_shape& s = p.layout.shape;
+  if (s.in_c != s.groups || s.kernel_h > max_window / s.kernel_w) return status::shape;
+  if (tiling.rows < 0 || tiling.columns < 0) return status::argument;
+  const int32_t centre = d.weights == dtype::u8 ? 128 : 0;
+  if (leaf.form != lhs_form::s16_centred && d.weight_zero_point != centre) return status::unsupported;
+  p.magic = depthwise_plan_magic;
+  p.leaf = &leaf;
+  p.multiplier = s.group_out();
+  p.channels = channels_of(leaf);
+  p.blocks = detail::divide_up(s.out_c, p.channels);
+  p.fast = detail::is_code(d.out) && d.finish.requant.rule == contract::fp32_rne &&
+           d.finish.residual.type == dtype::none && d.finish.table == nullptr;
+  if (p.fast && s.out_c > 0) {
+    for (size_t i = 0; i < d.finish.requant.count; ++i)
+      p.wide_ratio = p.wide_ratio || !(d.finish.requant.ratios[i] < 1.0f);
+  }
+  gemm_leaf form;
+  form.form = leaf.form;
+  p.prepared_zero_point = prepared_zero_point(form, d.in, d.in_zero_point);
+  if (!detail::plan_depthwise_sizes(p, width, tiling)) return status::overflow;
+  out = p;
+  return status::ok;
+}
+
+constexpr uint64_t depthwise_workspace_bytes(const depthwise_plan& p, size_t width) noexcept {
+  const uint64_t at_once = p.tasks < width ? p.tasks : width;
+  return p.task_workspace * (at_once == 0 ? 1 : at_once);
+}
+
+namespace detail {
+
+// The words of one block's weights; returns the sum of each channel's weights in the leaf's form.
+inline void pack_depthwise_block(const depthwise_plan& p, const uint8_t* weights, int64_t first, int32_t live,
+                                 uint8_t* block, int32_t* sums) noexcept {
+  const depthwise_leaf& leaf = *p.leaf;
+  const conv_layout& l = p.layout;
+  const conv_shape& s = l.shape;
+  const bool centred = leaf.form == lhs_form::s16_centred;
+  const int32_t subtract = centred ? l.weight_zero_point : l.weights == dtype::u8 ? 128 : 0;
+  for (int32_t phase = 0; phase < leaf.unit_step; ++phase) {
+    cover_window(leaf, phase, s.kernel_h, s.dilation_h, [&](int64_t index, int64_t, int64_t ky, int32_t row) {
+      for (int64_t kx = 0; kx < s.kernel_w; ++kx) {
+        uint8_t* words = block + p.phase_weights[phase] +
+                         static_cast<uint64_t>((index * s.kernel_w + kx) * p.channels) * sizeof(uint32_t);
+        for (int32_t c = 0; c < live; ++c) {
+          const int64_t at = (first + c) * l.weight_strides[0] + ky * l.weight_strides[1] + kx * l.weight_strides[2];
+          const int32_t code =
+              l.weights == dtype::u8 ? int32_t{weights[at]} : int32_t{static_cast<int8_t>(weights[at])};
+          const int32_t w = code - subtract;
+          uint8_t* word = words + word_of(leaf, c) * 4;
+          if (centred) {
+            const int16_t wide = static_cast<int16_t>(w);
+            __builtin_memcpy(word + 2 * row, &wide, sizeof wide);
+          } else {
+            word[row] = static_cast<uint8_t>(w);
+          }
+          if (phase == 0) sums[c] += w;
+        }
+      }
+    });
+  }
+}
+
+}  // namespace detail
+
+// Packs weights, bias (s32 [out_c] or null) and the epilogue `e` of the plan's description into `packed`
+// (plan.packed_bytes, 64-byte aligned). Errors: plan, null_pointer, buffer, scratch (alignment), and those of
+// check_epilogue.
+inline status pack_depthwise(const depthwise_plan& p, const void* weights, const int32_t* bias, const epilogue& e,
+                             void* packed, uint64_t packed_bytes) noexcept {
+  if (p.magic != depthwise_plan_magic || p.leaf == nullptr) return status::plan;
+  const conv_layout& l = p.layout;
+  if (packed == nullptr || (weights == nullptr && l.weight_elements > 0)) return status::null_pointer;
+  if (packed_bytes < p.packed_bytes) return status::buffer;
+  if (reinterpret_cast<uintptr_t>(packed) % gemm_alignment != 0) return status::scratch;
+  if (const status s = check_epilogue(e, l.out, static_cast<size_t>(l.shape.out_c)); s != status::ok) return s;
+  if (l.has_table && e.table == nullptr) return status::null_pointer;
+  const detail::depthwise_header header{detail::depthwise_packed_magic,
+                                        detail::depthwise_packed_version,
+                                        p.leaf->layout,
+                                        l.has_table ? 1u : 0u,
+                                        l.shape.out_c,
+                                        l.shape.kernel_h,
+                                        l.shape.kernel_w,
+                                        l.shape.dilation_h,
+                                        p.packed_bytes};
+  uint8_t* base = static_cast<uint8_t*>(packed);
+  __builtin_memset(base, 0, static_cast<size_t>(p.packed_bytes));
+  __builtin_memcpy(base, &header, sizeof header);
+  if (l.has_table) __builtin_memcpy(base + gemm_alignment, e.table, 256);
+  for (int64_t b = 0; b < p.blocks; ++b) {
+    uint8_t* block = base + detail::depthwise_prefix + static_cast<uint64_t>(b) * p.block_bytes;
+    const int64_t first = b * p.channels;
+    const int32_t live = l.shape.out_c - first < p.channels ? static_cast<int32_t>(l.shape.out_c - first) : p.channels;
+    const detail::depthwise_parts parts = detail::depthwise_parts_of(block, p.channels);
+    // The natural-order bias first holds the sums of the weights.
+    detail::pack_depthwise_block(p, static_cast<const uint8_t*>(weights), first, live, block, parts.bias);
+    for (int32_t c = 0; c < live; ++c) {
+      const size_t channel = e.requant.count == 1 ? 0 : static_cast<size_t>(first + c);
+      const uint32_t raw = bias == nullptr ? 0 : static_cast<uint32_t>(bias[first + c]);
+      const uint32_t zero = static_cast<uint32_t>(p.prepared_zero_point);
+      parts.bias[c] = static_cast<int32_t>(raw - zero * static_cast<uint32_t>(parts.bias[c]));
+      const int32_t word = word_of(*p.leaf, c);
+      parts.word_bias[word] = parts.bias[c];
+      if (l.out == dtype::s32) continue;
+      if (detail::is_code(l.out) && l.rule != contract::fp32_rne)
+        parts.multiplier[c] = e.requant.multipliers[channel];
+      else
+        parts.ratio[c] = parts.word_ratio[word] = e.requant.ratios[channel];
+    }
+  }
+  return status::ok;
+}
+
+namespace detail {
+
+struct depthwise_call {
+  const depthwise_plan& p;
+  const uint8_t* in;
+  const uint8_t* packed;
+  const uint8_t* residual;
+  uint8_t* out;
+
+  struct scratch {
+    uint8_t* ring;      // [group][ring unit][pixel][channels] words
+    uint8_t* expanded;  // [unit row][pixel][channels] codes
+    uint8_t* padding;   // one pixel of zero-point codes
+    const uint8_t** units;
+    int32_t *sums, *ordered;
+  };
+
+  scratch carve(uint8_t* at) const noexcept {
+    scratch s{};
+    s.ring = at;
+    at += p.unit_bytes * static_cast<uint64_t>(p.ring * p.group);
+    s.expanded = at;
+    at += round_up(static_cast<uint64_t>(p.tile_in_w * p.channels * max_unit_rows), gemm_alignment);
+    s.padding = at;
+    __builtin_memset(at, p.layout.in_zero_point & 0xff, static_cast<size_t>(p.channels));
+    at += round_up(static_cast<uint64_t>(p.channels), gemm_alignment);
+    s.units = reinterpret_cast<const uint8_t**>(at);
+    at += round_up(static_cast<uint64_t>(p.max_units) * sizeof(const uint8_t*), gemm_alignment);
+    s.sums = reinterpret_cast<int32_t*>(at);
+    s.ordered = reinterpret_cast<int32_t*>(
+        at + (p.fast ? 0 : round_up(static_cast<uint64_t>(p.tile_w * p.channels) * 4, gemm_alignment)));
+    return s;
+  }
+
+  // `count` pixels of padding, as words.
+  void pad(uint8_t* words, int64_t count) const noexcept {
+    const uint8_t zero = static_cast<uint8_t>(p.prepared_zero_point);
+    __builtin_memset(words, p.leaf->form == lhs_form::s16_centred ? 0 : zero,
+                     static_cast<size_t>(count * p.channels) * sizeof(uint32_t));
+  }
+
+  // Channels [first, first + live) of a row's pixels, side by side: for blocks that are not whole and for multipliers.
+  void expand(const uint8_t* row, int64_t pixels, int64_t first, int32_t live, uint8_t* to) const noexcept {
+    for (int64_t x = 0; x < pixels; ++x, row += p.layout.in_strides.pixel, to += p.channels) {
+      for (int32_t c = 0; c < live; ++c) to[c] = row[(first + c) / p.multiplier];
+      for (int32_t c = live; c < p.channels; ++c) to[c] = 0;
+    }
+  }
+
+  // Unit `index` (of padded rows) of one block, pixels [left, left + tile_in_w) of the padded width.
+  void build(const scratch& s, int64_t image, int64_t index, int64_t left, int64_t block,
+             uint8_t* words) const noexcept {
+    const conv_layout& l = p.layout;
+    const int64_t first = block * p.channels;
+    const int32_t live = l.shape.out_c - first < p.channels ? static_cast<int32_t>(l.shape.out_c - first) : p.channels;
+    const int64_t from = left - l.shape.pad_left;  // image column of the first word
+    const int64_t skip = from < 0 ? (-from < p.tile_in_w ? -from : p.tile_in_w) : 0;
+    int64_t live_end = l.shape.in_w - from < p.tile_in_w ? l.shape.in_w - from : p.tile_in_w;
+    if (live_end < skip) live_end = skip;
+    const int64_t pixels = live_end - skip;
+    pad(words, skip);
+    pad(words + live_end * p.channels * 4, p.tile_in_w - live_end);
+    interleave_args a;
+    a.pixels = pixels;
+    a.is_unsigned = l.in == dtype::u8;
+    a.zero_point = l.in_zero_point;
+    a.out = words + skip * p.channels * 4;
+    const bool whole = p.multiplier == 1 && live == p.channels;
+    for (int32_t r = 0; r < p.leaf->unit_rows; ++r) {
+      const int64_t y = index * p.leaf->unit_step + r - l.shape.pad_top;
+      a.rows[r] = s.padding;
+      a.steps[r] = 0;
+      if (y < 0 || y >= l.shape.in_h || pixels <= 0) continue;
+      const uint8_t* row = in + image * l.in_strides.image + y * l.in_strides.row + (from + skip) * l.in_strides.pixel;
+      if (whole) {
+        a.rows[r] = row + first;
+        a.steps[r] = l.in_strides.pixel;
+      } else {
+        uint8_t* to = s.expanded + r * p.tile_in_w * p.channels;
+        expand(row, pixels, first, live, to);
+        a.rows[r] = to;
+        a.steps[r] = p.channels;
+      }
+    }
+    if (pixels > 0) p.leaf->interleave(a);
+  }
+
+  // The portable way out: sums in word order -> channels in order -> any epilogue.
+  void finish(const scratch& s, const depthwise_parts& parts, int64_t pixels, int32_t live, int64_t image, int64_t y,
+              int64_t x, int64_t first) const noexcept {
+    const conv_layout& l = p.layout;
+    for (int64_t i = 0; i < pixels; ++i) {
+      for (int32_t c = 0; c < p.channels; ++c)
+        s.ordered[i * p.channels + c] = s.sums[i * p.channels + word_of(*p.leaf, c)];
+    }
+    store_args a;
+    a.acc = s.ordered;
+    a.rows = static_cast<int32_t>(pixels);
+    a.live_columns = live;
+    a.type = l.out;
+    const int64_t at = image * l.out_strides.image + y * l.out_strides.row + x * l.out_strides.pixel + first;
+    a.out = out + at * (is_code(l.out) ? 1 : 4);
+    a.out_stride = l.out_strides.pixel;
+    a.bias = parts.bias;
+    a.ratio = parts.ratio;
+    a.multiplier = parts.multiplier;
+    a.rule = l.rule;
+    a.zero_point = l.out_zero_point;
+    a.codes = l.codes;
+    a.low = static_cast<float>(l.codes.min - l.out_zero_point);
+    a.high = static_cast<float>(l.codes.max - l.out_zero_point);
+    if (l.residual.type != dtype::none) {
+      const image_strides& r = l.residual_strides;
+      a.residual = residual + image * r.image + y * r.row + x * r.pixel + first;
+      a.residual_stride = r.pixel;
+      a.residual_type = l.residual.type;
+      a.residual_zero_point = l.residual.zero_point;
+      a.residual_ratio = l.residual.ratio;
+      a.residual_multiplier = l.residual.multiplier;
+    }
+    gemm_leaf portable;
+    portable.layout.columns = p.channels;
+    store_block(portable, a, l.has_table ? packed + gemm_alignment : nullptr);
+  }
+
+  // One output row of one block, columns [x, x + pixels).
+  void row(const scratch& s, int64_t image, int64_t y, int64_t x, int64_t pixels, int64_t block,
+           const uint8_t* ring) const noexcept {
+    const conv_layout& l = p.layout;
+    const int64_t top = y * l.shape.stride_h, unit0 = top / p.leaf->unit_step, phase = top % p.leaf->unit_step;
+    cover_window(*p.leaf, phase, l.shape.kernel_h, l.shape.dilation_h,
+                 [&](int64_t index, int64_t unit, int64_t, int32_t) {
+                   s.units[index] = ring + p.unit_bytes * static_cast<uint64_t>((unit0 + unit) % p.ring);
+                 });
+    uint8_t* packed_block =
+        const_cast<uint8_t*>(packed) + depthwise_prefix + static_cast<uint64_t>(block) * p.block_bytes;
+    const depthwise_parts parts = depthwise_parts_of(packed_block, p.channels);
+    const int64_t first = block * p.channels;
+    depthwise_row a;
+    a.units = s.units;
+    a.unit_count = static_cast<int32_t>(p.phase_units[phase]);
+    a.kernel_w = l.shape.kernel_w;
+    a.tap_step = l.shape.dilation_w * p.channels * 4;
+    a.pixel_step = l.shape.stride_w * p.channels * 4;
+    a.pixels = pixels;
+    a.weights = packed_block + p.phase_weights[phase];
+    a.bias = parts.word_bias;
+    a.ratio = parts.word_ratio;
+    a.wide_ratio = p.wide_ratio;
+    a.zero_point = l.out_zero_point;
+    a.codes = l.codes;
+    a.out_unsigned = l.out == dtype::u8;
+    a.live_channels = l.shape.out_c - first < p.channels ? static_cast<int32_t>(l.shape.out_c - first) : p.channels;
+    if (p.fast) {
+      a.out = out + image * l.out_strides.image + y * l.out_strides.row + x * l.out_strides.pixel + first;
+      a.out_stride = l.out_strides.pixel;
+      p.leaf->codes(a);
+    } else {
+      a.out = s.sums;
+      p.leaf->sums(a);
+      finish(s, parts, pixels, a.live_channels, image, y, x, first);
+    }
+  }
+
+  // Blocks [first, last) over output rows [top, bottom) and columns [x, x + pixels).
+  void pass(const scratch& s, int64_t image, int64_t top, int64_t bottom, int64_t x, int64_t pixels, int64_t first,
+            int64_t last) const noexcept {
+    const conv_shape& shape = p.layout.shape;
+    const uint64_t ring_bytes = p.unit_bytes * static_cast<uint64_t>(p.ring);
+    int64_t built = 0;
+    for (int64_t y = top; y < bottom; ++y) {
+      const int64_t start = y * shape.stride_h;
+      const int64_t begin = start / p.leaf->unit_step;
+      int64_t end = begin;
+      cover_window(*p.leaf, start % p.leaf->unit_step, shape.kernel_h, shape.dilation_h,
+                   [&](int64_t, int64_t unit, int64_t, int32_t) { end = begin + unit + 1; });
+      if (built < begin) built = begin;
+      for (; built < end; ++built) {
+        for (int64_t b = first; b < last; ++b) {
+          uint8_t* ring = s.ring + static_cast<uint64_t>(b - first) * ring_bytes;
+          build(s, image, built, x * shape.stride_w, b, ring + p.unit_bytes * static_cast<uint64_t>(built % p.ring));
+        }
+      }
+      for (int64_t b = first; b < last; ++b)
+        row(s, image, y, x, pixels, b, s.ring + static_cast<uint64_t>(b - first) * ring_bytes);
+    }
+  }
+
+  [[gnu::noinline]] void task(uint64_t index, uint8_t* workspace) const noexcept {
+    const scratch s = carve(workspace);
+    const int64_t t = static_cast<int64_t>(index);
+    const int64_t group_tile = t % p.group_tiles, row_tile = t / p.group_tiles % p.row_tiles;
+    const int64_t image = t / p.group_tiles / p.row_tiles;
+    const int64_t top = row_tile * p.tile_h;
+    const int64_t bottom = top + p.tile_h < p.layout.out_h ? top + p.tile_h : p.layout.out_h;
+    const int64_t block_end = (group_tile + 1) * p.groups_per_task * p.group;
+    for (int64_t b = group_tile * p.groups_per_task * p.group; b < block_end && b < p.blocks; b += p.group) {
+      const int64_t last = b + p.group < p.blocks ? b + p.group : p.blocks;
+      for (int64_t x = 0; x < p.layout.out_w; x += p.tile_w) {
+        const int64_t pixels = p.layout.out_w - x < p.tile_w ? p.layout.out_w - x : p.tile_w;
+        pass(s, image, top, bottom, x, pixels, b, last);
+      }
+    }
+  }
+};
+
+}  // namespace detail
+
+// Runs the convolution; re-entrant. Nothing is written before all checks have passed. Errors: plan (not a plan, or
+// weights packed for another one), null_pointer, buffer, overlap, scratch.
+inline status run_depthwise(const depthwise_plan& p, const conv_buffers& b,
+                            const parallel_for& parallel = {}) noexcept {
+  if (p.magic != depthwise_plan_magic || p.leaf == nullptr) return status::plan;
+  if (p.layout.out_elements == 0) return status::ok;
+  const size_t width = parallel.call == nullptr ? 1 : parallel.width;
+  if (const status s = detail::check_buffers(p.layout, b, p.packed_bytes, depthwise_workspace_bytes(p, width));
+      s != status::ok)
+    return s;
+  detail::depthwise_header h;
+  __builtin_memcpy(&h, b.packed, sizeof h);
+  const conv_shape& s = p.layout.shape;
+  if (h.magic != detail::depthwise_packed_magic || h.version != detail::depthwise_packed_version ||
+      h.layout != p.leaf->layout || h.table != (p.layout.has_table ? 1u : 0u) || h.channels != s.out_c ||
+      h.kernel_h != s.kernel_h || h.kernel_w != s.kernel_w || h.dilation_h != s.dilation_h || h.bytes != p.packed_bytes)
+    return status::plan;
+  const detail::depthwise_call call{p, static_cast<const uint8_t*>(b.in), static_cast<const uint8_t*>(b.packed),
+                                    static_cast<const uint8_t*>(b.residual), static_cast<uint8_t*>(b.out)};
+  uint8_t* workspace = static_cast<uint8_t*>(b.workspace);
+  const uint64_t lanes = p.tasks < width ? p.tasks : width;
+  parallel(static_cast<size_t>(lanes), [&](size_t lane) {
+    const default_fp_env standard;
+    for (uint64_t t = lane; t < p.tasks; t += lanes) call.task(t, workspace + lane * p.task_workspace);
+  });
+  return status::ok;
+}
+
+}  // namespace quantal

@@ -1,0 +1,60 @@
+// Which leaves of depthwise convolution this program has and this CPU can run.
+#include "quantal/kernels/cpu.hpp"
+#include "quantal/kernels/depthwise_leaf.hpp"
+#include "quantal/kernels/ref/depthwise_leaf.hpp"
+
+namespace quantal {
+
+namespace kernels {
+#if defined(QUANTAL_KERNELS_X86)
+extern const depthwise_leaf avx2_depthwise;
+#endif
+}  // namespace kernels
+
+namespace {
+
+// The ISA's own leaf that this CPU can run, or nullptr.
+const depthwise_leaf* leaf_on(isa id) noexcept {
+  if (!offers(features(), id)) return nullptr;
+  switch (id) {
+    case isa::ref: return &kernels::ref::depthwise;
+#if defined(QUANTAL_KERNELS_X86)
+    case isa::avx2: return &kernels::avx2_depthwise;
+#endif
+    default: return nullptr;
+  }
+}
+
+struct leaf_list {
+  const depthwise_leaf* leaves[isa_count] = {};
+  size_t count = 0;
+};
+
+leaf_list list_leaves() noexcept {
+  leaf_list list;
+  for (const isa_row& row : isa_list)
+    if (const depthwise_leaf* leaf = leaf_on(row.id); leaf != nullptr) list.leaves[list.count++] = leaf;
+  return list;
+}
+
+}  // namespace
+
+const depthwise_leaf* const* depthwise_leaves(size_t& count) noexcept {
+  static const leaf_list list = list_leaves();
+  count = list.count;
+  return list.leaves;
+}
+
+const depthwise_leaf* depthwise_leaf_of(const char* name) noexcept {
+  isa id = isa::ref;
+  return name != nullptr && find_isa(name, id) ? leaf_on(id) : nullptr;
+}
+
+const depthwise_leaf& best_depthwise_leaf(bool wide_weights) noexcept {
+  for (isa id = selected_isa();; id = isa_list[static_cast<size_t>(id)].parent) {
+    const depthwise_leaf* leaf = leaf_on(id);
+    if (leaf != nullptr && (!wide_weights || leaf->form == lhs_form::s16_centred)) return *leaf;  // ref at the latest
+  }
+}
+
+}  // namespace quantal
