@@ -176,6 +176,7 @@ constexpr status check_conv(const conv_desc& d, conv_layout& out, size_t* bad_ch
 // Sizes of the parts of a task; 0: chosen by the plan. Results do not depend on them.
 struct conv_tiling {
   int64_t rows = 0, columns = 0;  // of the output
+  int64_t panels = 0;             // not depthwise
 };
 
 // What a run of a convolution gets: the caller's buffers with their sizes.
