@@ -87,12 +87,12 @@ struct decision {
 constexpr bool compiled_list[isa_count] = {
     true,
 #if defined(QUANTAL_KERNELS_X86)
-    true, true,  false, true, false,
+    true, true, false, true, true,
 #else
     false, false, false, false, false,
 #endif
 #if defined(QUANTAL_KERNELS_NEON)
-    true, false,
+    true, true,
 #else
     false, false,
 #endif

@@ -7,7 +7,10 @@ namespace quantal {
 
 namespace kernels {
 #if defined(QUANTAL_KERNELS_X86)
-extern const gemm_leaf avx2_gemm;
+extern const gemm_leaf avx2_gemm, amx_gemm;
+#endif
+#if defined(QUANTAL_KERNELS_NEON)
+extern const gemm_leaf neon_gemm, dotprod_gemm;
 #endif
 }  // namespace kernels
 
@@ -19,6 +22,11 @@ const gemm_leaf* own_leaf(isa id) noexcept {
     case isa::ref: return &kernels::ref::gemm;
 #if defined(QUANTAL_KERNELS_X86)
     case isa::avx2: return &kernels::avx2_gemm;
+    case isa::amx: return &kernels::amx_gemm;
+#endif
+#if defined(QUANTAL_KERNELS_NEON)
+    case isa::neon: return &kernels::neon_gemm;
+    case isa::dotprod: return &kernels::dotprod_gemm;
 #endif
     default: return nullptr;
   }

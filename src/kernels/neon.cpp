@@ -2,10 +2,13 @@
 // inline function of a header that the rest of the library uses too.
 #define QUANTAL_KERNEL_COPY library
 #include "quantal/kernels/neon/elementwise.hpp"
+#include "quantal/kernels/neon/gemm.hpp"
 
 namespace quantal::kernels {
 
 extern const elementwise_table neon_elementwise;
 const elementwise_table neon_elementwise = neon::elementwise;
+extern const gemm_leaf neon_gemm;
+const gemm_leaf neon_gemm = neon::gemm;
 
 }  // namespace quantal::kernels

@@ -12,19 +12,27 @@
 #include "quantal/kernels/elementwise.hpp"
 #include "quantal/kernels/float_table.hpp"
 #include "quantal/kernels/selftest.hpp"
+#include "quantal/kernels/selftest_gemm.hpp"
 
 namespace quantal::pipeline {
 namespace {
 
-// "integer-numbers-params-elementwise", eight digits each.
-std::string text_of(const selftest_sums& sums) {
+// "integer-numbers-params-elementwise-gemm", eight digits each.
+std::string text_of(const selftest_sums& sums, std::uint32_t gemm) {
   constexpr char digits[] = "0123456789abcdef";
   std::string out;
-  for (const std::uint32_t part : {sums.integer, sums.numbers, sums.params, sums.elementwise}) {
+  for (const std::uint32_t part : {sums.integer, sums.numbers, sums.params, sums.elementwise, gemm}) {
     if (!out.empty()) out += '-';
     for (int shift = 28; shift >= 0; shift -= 4) out += digits[(part >> shift) & 15u];
   }
   return out;
+}
+
+// What an ISA runs: its own kernels, or its nearest ancestor's.
+template <class T>
+const T& kernels_of(isa id, const T* (*own)(const char*) noexcept) {
+  while (own(name_of(id)) == nullptr) id = isa_list[static_cast<std::size_t>(id)].parent;
+  return *own(name_of(id));
 }
 
 }  // namespace
@@ -72,7 +80,7 @@ std::string cpu_json(int indent) {
 }
 
 std::string selftest_checksum() {
-  return text_of(selftest_expected);
+  return text_of(selftest_expected, selftest_gemm_expected);
 }
 
 std::vector<selftest_row> selftest() {
@@ -82,12 +90,12 @@ std::vector<selftest_row> selftest() {
   for (std::size_t i = 0; i < count; ++i) {
     selftest_row row;
     row.isa = states[i].name;
-    const elementwise_table* t = states[i].available && states[i].compiled ? elementwise_of(states[i].name) : nullptr;
-    row.ran = t != nullptr;
+    row.ran = states[i].available && states[i].compiled;
     if (row.ran) {
-      const selftest_sums sums = quantal::selftest(*t);
-      row.checksum = text_of(sums);
-      row.passed = sums == selftest_expected;
+      const selftest_sums sums = quantal::selftest(kernels_of(states[i].id, elementwise_of));
+      const std::uint32_t gemm = selftest_gemm(kernels_of(states[i].id, gemm_leaf_of));
+      row.checksum = text_of(sums, gemm);
+      row.passed = sums == selftest_expected && gemm == selftest_gemm_expected;
     }
     rows.push_back(row);
   }

@@ -6,7 +6,7 @@ set -u
 archive=$1; passed=0 failed=0
 case "$archive" in *.a) ;; *) echo "skip: the library is shared; its object files are not at hand"; exit 77 ;; esac
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
-for isa in sse41 avx2 avx512vnni neon; do
+for isa in sse41 avx2 avxvnni avx512vnni amx neon dotprod; do
   member=$(ar t "$archive" | grep -x "$isa.cpp.o") || continue
   ar p "$archive" "$member" >"$work/$isa.o"
   # Without this a failing nm would look like an object with nothing foreign in it.

@@ -20,6 +20,15 @@
 #include <stdint.h>
 #include <string.h>
 
+using __mmask8 = simde__mmask8;
+using __mmask16 = simde__mmask16;
+using __mmask32 = simde__mmask32;
+using __mmask64 = simde__mmask64;
+#if !defined(_MM_FROUND_NO_EXC)
+#define _MM_FROUND_TO_NEAREST_INT 0
+#define _MM_FROUND_NO_EXC 8
+#endif
+
 namespace quantal_emulate {
 
 // The elements of a vector as an array and back.

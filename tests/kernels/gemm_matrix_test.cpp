@@ -1,0 +1,88 @@
+// Every leaf of the matrix product, natively where this CPU can and emulated otherwise, equals the reference. It prints
+// which ran how; an ISA of this architecture that ran nowhere fails. AArch64 leaves run in tests/cross (QEMU).
+#include "kernels/gemm_matrix.hpp"
+
+#include <catch2/catch.hpp>
+#include <cstdio>
+#include <set>
+#include <string>
+
+#include "kernels/emulate/leaves.hpp"
+#include "quantal/kernels/selftest_gemm.hpp"
+
+using namespace quantal;
+using namespace quantal_test;
+
+namespace {
+
+std::set<std::string> ran;
+
+void check(const gemm_leaf& leaf, const char* how, const char* (*after)() = nullptr) {
+  const matrix_report report = leaf_matrix(leaf, effort::full, after).run();
+  std::printf("gemm %s: %s, %d products, %d wrong %s\n", leaf.isa, how, report.products, report.wrong,
+              report.first_wrong.c_str());
+  CAPTURE(leaf.isa, how, report.first_wrong);
+  CHECK(report.products > 500);
+  CHECK(report.wrong == 0);
+  CHECK(selftest_gemm(leaf) == selftest_gemm_expected);
+  ran.insert(leaf.isa);
+}
+
+// The portable leaf, to be called by broken ones.
+const gemm_leaf& portable() {
+  std::size_t count = 0;
+  return *gemm_leaves(count)[0];
+}
+
+}  // namespace
+
+TEST_CASE("every native leaf equals the reference") {
+  std::size_t count = 0;
+  const gemm_leaf* const* leaves = gemm_leaves(count);
+  for (std::size_t i = 0; i < count; ++i) check(*leaves[i], "native");
+}
+
+// For cpus.sh: on an emulated CPU, in seconds.
+TEST_CASE("native leaves, a small matrix", "[.small]") {
+  std::size_t count = 0;
+  const gemm_leaf* const* leaves = gemm_leaves(count);
+  std::printf("gemm leaves:");
+  for (std::size_t i = 0; i < count; ++i) {
+    std::printf(" %s", leaves[i]->isa);
+    CHECK(leaf_matrix(*leaves[i], effort::small).run().wrong == 0);
+    CHECK(selftest_gemm(*leaves[i]) == selftest_gemm_expected);
+  }
+  std::printf("\n");
+}
+
+TEST_CASE("every emulated leaf equals the reference, and leaves the tiles as it must") {
+  std::size_t count = 0;
+  const gemm_leaf* const* leaves = emulated_leaves(count);
+  for (std::size_t i = 0; i < count; ++i) check(*leaves[i], "emulated", tile_complaint);
+}
+
+TEST_CASE("no required instruction set is missing") {
+#if defined(__x86_64__)
+  for (const char* isa : {"ref", "avx2", "amx"}) {
+    INFO(isa << " ran neither natively nor emulated");
+    CHECK(ran.count(isa) == 1);
+  }
+#else
+  CHECK(ran.count("ref") == 1);
+#endif
+}
+
+TEST_CASE("the matrix notices a leaf that is wrong in one sum, or reads one depth too few") {
+  gemm_leaf broken = portable();
+  broken.block = [](const block_args& a) noexcept {
+    portable().block(a);
+    if (a.live_rows > 1) a.acc[0] ^= 1;
+  };
+  CHECK(leaf_matrix(broken, effort::small).run().wrong > 50);
+  broken.block = [](const block_args& a) noexcept {
+    block_args fewer = a;
+    if (fewer.steps > 90) --fewer.steps;
+    portable().block(fewer);
+  };
+  CHECK(leaf_matrix(broken, effort::full).run().wrong > 10);
+}
