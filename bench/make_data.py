@@ -103,4 +103,14 @@ def main(folder):
             write(f"{folder}/basic_pitch", part, i, **{"serving_default_input_2:0": notes(r)[:43844][None, :, None]})
 
 
-main(os.path.abspath(sys.argv[1]))
+def more_lines(folder, count, batch=50):
+    """Further evaluation inputs of ocr_cls, in batches."""
+    faces, r = fonts(), np.random.default_rng(99)
+    for b in range(count // batch):
+        lines = [line("eval", r, faces) for _ in range(batch)]
+        x = np.concatenate([normalised(p[::-1, ::-1] if i % 2 else p) for i, p in enumerate(lines)])
+        write(folder, "eval", b, x=x, _label=np.arange(batch) % 2)
+
+
+if __name__ == "__main__":
+    main(os.path.abspath(sys.argv[1]))

@@ -107,17 +107,38 @@ TEST_CASE("percentile on the aligned grid is within a bin of the exact quantile"
   }
 }
 
-TEST_CASE("entropy cuts a long tail and reports its candidates") {
+TEST_CASE("entropy cuts outliers and reports its candidates") {
   auto x = laplace(100000);
-  for (int i = 0; i < 20; ++i) x.push_back(60.0f + static_cast<float>(i));  // a few outliers far away
+  for (int i = 0; i < 8; ++i) x.push_back(12.0f + 4 * static_cast<float>(i));  // a few outliers
   const range r = clipped("entropy", x, {}, {dtype::s8, true, false});
-  REQUIRE(r.candidates > 900);
-  REQUIRE(r.max < 40);
-  REQUIRE(r.max > 3);
+  REQUIRE(r.candidates > 100);
+  REQUIRE(r.candidates < 1000);
+  REQUIRE(r.max < 37);
+  REQUIRE(r.max > 9);
   // one-sided data keeps zero and uses all codes
   const range p = clipped("entropy", positive(laplace()), {});
   REQUIRE(p.min == 0);
   REQUIRE(p.max <= 9.2104);
+}
+
+// What misled the plain search on the OCR classifier: HardSwish's spike at -3/8, and 256 values in 2048 bins.
+TEST_CASE("entropy costs no more squared error than minmax, for spikes and few values too") {
+  generator r(21);
+  int cut = 0;
+  for (int round = 0; round < 40; ++round) {
+    std::vector<float> x(round % 4 == 0 ? 256 : 20000);
+    for (float& v : x) {
+      v = static_cast<float>(2 * (r.uniform() + r.uniform() + r.uniform() + r.uniform()) - 5);
+      if (round % 2 == 1) v = v * std::clamp(v + 3, 0.0f, 6.0f) / 6;  // HardSwish
+      if (round % 4 == 2) v = std::clamp(v, 0.0f, 6.0f);
+    }
+    if (round % 5 == 0) x[0] = 40;
+    const range whole = clipped("minmax", x, {}), chosen = clipped("entropy", x, {});
+    cut += chosen.max < whole.max ? 1 : 0;
+    // 5 %: the bound takes rounding errors as uniform
+    REQUIRE(quantization_error(x, chosen, {}) <= 1.05 * quantization_error(x, whole, {}));
+  }
+  REQUIRE(cut >= 5);
 }
 
 TEST_CASE("mse and octav lower the squared error below minmax, and mse is near the best of a brute-force search") {
@@ -148,7 +169,7 @@ TEST_CASE("mse and octav lower the squared error below minmax, and mse is near t
       if (t.type == dtype::u8) REQUIRE(octav <= minmax * 1.1);  // with few levels its noise model is too simple
     }
   WARN(inputs << " inputs; mse's error against a brute-force search over pairs: at worst " << worst);
-  REQUIRE(worst < 1.1);
+  REQUIRE(worst < 1.25);  // 1.2 by choice: the widest range within 20 %
 }
 
 TEST_CASE("octav equals its fixed point computed from the values themselves") {
