@@ -280,7 +280,7 @@ TEST_CASE("F7_names_duplicate_empty_long_and_strange") {
   const std::string longest(1 << 20, 'n');
   CHECK(parse(model(relu_graph(pb().message(5, pb(w).bytes(8, longest))))));
   CHECK(error_of(model(relu_graph(pb().message(1, node("Relu", {longest}, {"q"}))))).message().size() < 3000);
-  for (const std::string name :
+  for (const std::string& name :
        {std::string("a\0b", 3), std::string("a\nb"), std::string("\x1b[2J"), std::string("../../x"),
         std::string("C:\\x"), std::string("NUL"), std::string("\xe2\x80\xae")}) {
     CHECK(parse(model(relu_graph(pb().message(5, pb(w).bytes(8, name))))));  // a name is only a name
