@@ -14,10 +14,17 @@ std::string first_long_name(const std::string& names) {
   return names.substr(from, names.find(',', from) - from);
 }
 
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text;
+}
+
 }  // namespace
 
 option_handle& option_handle::choices(std::vector<std::string> words) {
   words_ = std::move(words);
+  option_->description(option_->get_description() + ": " + joined(words_));
   std::vector<std::string> all = words_;
   // transform, not check: the word in its own spelling is what goes on.
   option_->transform(CLI::Validator(
@@ -28,9 +35,7 @@ option_handle& option_handle::choices(std::vector<std::string> words) {
             return {};
           }
         }
-        std::string text = io::quote(given) + " is not one of";
-        for (std::size_t i = 0; i < all.size(); ++i) text += (i == 0 ? " " : ", ") + all[i];
-        return text;
+        return io::quote(given) + " is not one of " + joined(all);
       },
       std::string{}));
   return *this;
@@ -45,6 +50,7 @@ option_handle& option_handle::later(std::vector<std::string> words) {
     if (name == name_) entry.target = target;
   }
   owner_.later_.push_back(entry);
+  if (!words.empty()) option_->description(option_->get_description() + " (not available yet: " + joined(words) + ")");
   std::vector<std::string> all = words_;
   all.insert(all.end(), words.begin(), words.end());
   // A second check with all words replaces the first: CLI11 runs validators in the order they were added.
@@ -55,9 +61,7 @@ option_handle& option_handle::later(std::vector<std::string> words) {
         return {};
       }
     }
-    std::string text = io::quote(given) + " is not one of";
-    for (std::size_t i = 0; i < all.size(); ++i) text += (i == 0 ? " " : ", ") + all[i];
-    return text;
+    return io::quote(given) + " is not one of " + joined(all);
   });
   return *this;
 }
@@ -77,6 +81,7 @@ option_handle args::text(const std::string& names, std::string* value, const std
   targets_.emplace_back(name, value);
   CLI::Option* o = app_.add_option(names, *value, help);
   if (!value->empty()) o->default_str(*value);
+  o->type_name("");
   return {*this, o, name};
 }
 
@@ -140,7 +145,11 @@ void args::anything() {
 }
 
 void args::example(const std::string& text) {
-  app_.footer("Example:\n  " + text);
+  app_.footer(notes_ + "Example:\n  " + text);
+}
+
+void args::note(const std::string& text) {
+  notes_ += text + "\n";
 }
 
 bool args::given(const std::string& name) const {

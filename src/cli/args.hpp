@@ -54,6 +54,7 @@ class args {
   // Words that the parser passes through unread (verbs that do not exist yet).
   void anything();
   void example(const std::string& text);
+  void note(const std::string& text);  // stands before the example
 
   bool given(const std::string& name) const;
   // status::unsupported if an option or a value of a later feature was given.
@@ -70,6 +71,7 @@ class args {
     std::vector<std::string> words;
   };
   CLI::App& app_;
+  std::string notes_;
   std::vector<later_entry> later_;
   std::vector<std::pair<std::string, const std::string*>> targets_;  // option name -> where its value goes
 };

@@ -4,7 +4,7 @@
 #include "inputs.hpp"
 #include "output.hpp"
 #include "quantal/calib/method.hpp"
-#include "quantal/data/calibration_cache.hpp"
+#include "quantal/data/any_cache.hpp"
 #include "quantal/io/text.hpp"
 #include "quantal/pipeline/compare.hpp"
 #include "quantal/pipeline/quantize.hpp"
@@ -15,7 +15,7 @@ namespace {
 
 struct state {
   std::vector<std::string> files;  // a model, or with --merge the caches
-  std::string output;
+  std::string output, format = "quantal";
   bool merge = false;
   std::int64_t bins = 0;
   data_options data;
@@ -25,10 +25,11 @@ struct state {
 result<pipeline::calibrated> merge_caches(const std::vector<std::string>& files) {
   if (files.size() < 2)
     return error{status::usage, "--merge needs two caches or more", {}, "quantal calibrate --merge A B -o C"};
-  QUANTAL_TRY(all, data::read_cache(files[0]));
+  QUANTAL_TRY(first, data::read_any_cache(files[0]));
+  data::calibration_cache all = std::move(first.cache);
   for (std::size_t i = 1; i < files.size(); ++i) {
-    QUANTAL_TRY(next, data::read_cache(files[i]));
-    auto merged = data::merge(all, next);
+    QUANTAL_TRY(next, data::read_any_cache(files[i]));
+    auto merged = data::merge(all, next.cache);
     if (!merged) return std::move(merged).failure().at(io::escape_text(files[i]));
     all = *std::move(merged);
   }
@@ -53,6 +54,16 @@ result<pipeline::calibrated> observe(state& s, const common_options& common) {
   return pipeline::calibrate_model(*m, s.config, *samples, bar.hook());
 }
 
+// In Quantal's own format all that was seen; in other tools' the ranges that the method makes of it.
+result<void> write(state& s, const data::calibration_cache& cache) {
+  if (s.format == "quantal") return data::write_cache(cache, s.output);
+  const bool tensorrt = s.format == "tensorrt";
+  if (s.merge && calib::find_method(cache.observer) != nullptr) s.config.activation_observer = cache.observer;
+  QUANTAL_TRY(ranges, pipeline::clipped_ranges(cache, s.config, tensorrt));
+  return data::write_ranges(ranges, tensorrt ? data::cache_format::tensorrt : data::cache_format::onnxruntime,
+                            s.output);
+}
+
 result<int> calibrate(state& s, const common_options& common) {
   const auto start = std::chrono::steady_clock::now();
   if (s.files.empty())
@@ -64,7 +75,7 @@ result<int> calibrate(state& s, const common_options& common) {
   }
   QUANTAL_TRY(done, s.merge ? merge_caches(s.files) : observe(s, common));
   const data::calibration_cache& cache = done.cache;
-  QUANTAL_CHECK(data::write_cache(cache, s.output));
+  QUANTAL_CHECK(write(s, cache));
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (common.json) {
     std::string warnings;
@@ -91,21 +102,25 @@ result<int> calibrate(state& s, const common_options& common) {
 action calibrate_verb(args& a) {
   auto s = std::make_shared<state>();
   a.list("FILES", &s->files, "the float model (.onnx); with --merge: the caches");
-  a.text("-o,--output", &s->output, "the cache to write (.json)");
+  a.text("-o,--output", &s->output, "the cache to write");
   a.flag("--merge", &s->merge, "join caches of the same model: the result is that of one run over all data");
+  a.text("--cache-format", &s->format, "quantal: statistics; other tools' caches hold ranges only")
+      .choices({"quantal", "onnxruntime", "tensorrt"});
   add_data_options(a, s->data, s->config.num_calib_batches);
   add_lint_options(a, s->data, s->config);
   std::vector<std::string> methods;
   for (const calib::method* m : calib::methods()) methods.emplace_back(m->name);
-  a.text("--activation-observer", &s->config.activation_observer, "histogram keeps what most methods need")
+  a.text("--activation-observer", &s->config.activation_observer,
+         "what is kept: the statistics that this method clips; histogram keeps what most need")
       .choices(methods)
       .group("Recipe");
-  a.integer("--bins", &s->bins, "of histogram observers; 0: the observer's own", 0, 1 << 20).group("Recipe");
+  add_method_options(a, s->config, s->bins);
   a.list("--include", &s->config.include, "only these nodes or operator types").group("Recipe");
   a.list("--exclude", &s->config.exclude, "not these nodes or operator types").group("Recipe");
   a.example(
       "quantal calibrate model.onnx --data shard1/ -o a.json\n  quantal calibrate --merge a.json b.json -o all.json\n"
-      "  quantal quantize model.onnx --calibration-cache all.json");
+      "  quantal quantize model.onnx --calibration-cache all.json\n"
+      "  quantal calibrate m.onnx --data D --activation-observer entropy --cache-format tensorrt -o m.cache");
   return [s](const common_options& common) { return calibrate(*s, common); };
 }
 

@@ -116,12 +116,14 @@ result<int> compare(state& s, const args& a, const common_options& common) {
   QUANTAL_CHECK(print(common.json ? pipeline::to_json(report) + "\n" : text_of(report)));
   bool below = false;
   if (a.given("--min-sqnr") && !(worst(report) >= s.min_sqnr)) {
-    print_warning("SQNR " + decibel(worst(report)) + " is below --min-sqnr " + io::number(s.min_sqnr));
+    if (!common.quiet)
+      print_warning("SQNR " + decibel(worst(report)) + " is below --min-sqnr " + io::number(s.min_sqnr));
     below = true;
   }
   if (a.given("--max-drop") && !(*report.metric_a - *report.metric_b <= s.max_drop)) {
-    print_warning("the drop of " + io::fixed(*report.metric_a - *report.metric_b, 2) + " is above --max-drop " +
-                  io::number(s.max_drop));
+    if (!common.quiet)
+      print_warning("the drop of " + io::fixed(*report.metric_a - *report.metric_b, 2) + " is above --max-drop " +
+                    io::number(s.max_drop));
     below = true;
   }
   return below ? 1 : 0;

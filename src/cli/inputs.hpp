@@ -29,6 +29,8 @@ void add_data_options(args& a, data_options& d, std::int64_t limit);
 void add_image_options(args& a, data_options& d);
 // --min-samples and --eval-data: what the calibration linter needs to know.
 void add_lint_options(args& a, data_options& d, pipeline::quantize_config& c);
+// What the observers can be told: --percentile, --stddev, --scale, --bins.
+void add_method_options(args& a, pipeline::quantize_config& c, std::int64_t& bins);
 // Errors: not_found "model file not found: X".
 result<void> check_model_exists(const std::string& path);
 result<std::shared_ptr<ir::model>> load_model(const std::string& path);

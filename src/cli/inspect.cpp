@@ -4,12 +4,10 @@
 
 #include "inputs.hpp"
 #include "output.hpp"
-#include "quantal/data/calibration_cache.hpp"
-#include "quantal/data/ort_cache.hpp"
-#include "quantal/data/trt_cache.hpp"
-#include "quantal/io/file.hpp"
+#include "quantal/data/any_cache.hpp"
 #include "quantal/io/text.hpp"
 #include "quantal/ir/index.hpp"
+#include "quantal/ops/infer.hpp"
 #include "quantal/ops/op.hpp"
 #include "quantal/pipeline/quantize.hpp"
 #include "quantal/pipeline/recipe.hpp"
@@ -155,6 +153,34 @@ std::vector<parameters> parameters_of(const ir::graph& g) {
   return out;
 }
 
+struct tensor_row {
+  std::string name, kind, type, dims;
+};
+
+// Every value of the main graph, as far as inference knows it.
+std::vector<tensor_row> tensors_of(const ir::model& m) {
+  std::vector<tensor_row> out;
+  const auto types = ops::infer_types(m);
+  const auto add = [&](const std::string& name, const char* kind, const ir::value_type* stated) {
+    const ir::value_type* t = stated;
+    if (types) {
+      if (const auto it = types->find(name); it != types->end()) t = &it->second;
+    }
+    out.push_back({name, kind, t == nullptr ? "?" : quantal::name_of(t->elem), t == nullptr ? "?" : shape_text(*t)});
+  };
+  for (const ir::value_info& v : m.graph.inputs) add(v.name, "input", &v.type);
+  for (const ir::constant& c : m.graph.initializers)
+    out.push_back({c.name, "constant", quantal::name_of(c.value.type()),
+                   shape_text(ir::value_type::tensor(c.value.type(), c.value.dims()))});
+  for (const ir::node& n : m.graph.nodes)
+    for (const std::string& y : n.outputs) {
+      const bool output = std::any_of(m.graph.outputs.begin(), m.graph.outputs.end(),
+                                      [&](const ir::value_info& v) { return v.name == y; });
+      if (!y.empty()) add(y, output ? "output" : "value", nullptr);
+    }
+  return out;
+}
+
 struct model_facts {
   std::map<std::string, std::size_t> operators;
   std::vector<std::string> unknown;
@@ -162,6 +188,7 @@ struct model_facts {
   std::vector<cli::parameters> quantization;
   std::vector<pipeline::coverage_row> coverage;  // what static quantization would do; of float models
   std::string no_plan;                           // why there is none
+  std::vector<tensor_row> tensors;               // inputs, constants, what nodes compute
 };
 
 model_facts facts_of(const ir::model& m) {
@@ -176,6 +203,7 @@ model_facts facts_of(const ir::model& m) {
     f.bytes += static_cast<std::int64_t>(c.value.bytes());
   }
   f.quantization = parameters_of(m.graph);
+  f.tensors = tensors_of(m);
   return f;
 }
 
@@ -204,6 +232,11 @@ std::string model_json(const std::string& file, const ir::model& m, const model_
                 ", \"op\": " + io::json_string(row.op) + ", \"status\": \"" + row.status +
                 "\", \"reason\": " + io::json_string(row.reason) + "}";
   }
+  std::string tensors;
+  for (const tensor_row& t : f.tensors) {
+    tensors += (tensors.empty() ? "" : ", ") + std::string("{\"name\": ") + io::json_string(t.name) + ", \"kind\": \"" +
+               t.kind + "\", \"dtype\": \"" + t.type + "\", \"shape\": " + io::json_string(t.dims) + "}";
+  }
   return "{\"file\": " + io::json_string(file) +
          ", \"kind\": \"model\", \"ir_version\": " + std::to_string(m.ir_version) +
          ", \"opset\": " + std::to_string(m.opset_version("")) + ", \"producer\": " + io::json_string(m.producer_name) +
@@ -211,7 +244,7 @@ std::string model_json(const std::string& file, const ir::model& m, const model_
          ", \"nodes\": " + std::to_string(m.graph.nodes.size()) + ", \"operators\": {" + operators +
          "}, \"unknown_operators\": [" + unknown + "], \"parameters\": " + std::to_string(f.parameters) +
          ", \"parameter_bytes\": " + std::to_string(f.bytes) + ", \"quantization\": [" + quantization +
-         "], \"coverage\": [" + coverage +
+         "], \"coverage\": [" + coverage + "], \"tensors\": [" + tensors +
          "], \"coverage_error\": " + (f.no_plan.empty() ? "null" : io::json_string(f.no_plan)) + "}\n";
 }
 
@@ -245,6 +278,11 @@ std::string model_text(const std::string& file, const ir::model& m, const model_
     operators.push_back({type, std::to_string(count), unknown ? "unknown to Quantal: the model cannot be run" : ""});
   }
   text += "\nOperators:\n" + table({"operator", "count", ""}, operators, {false, true});
+  if (verbose) {
+    rows cells;
+    for (const tensor_row& t : f.tensors) cells.push_back({t.name, t.kind, t.type, t.dims});
+    text += "\nTensors:\n" + table({"tensor", "kind", "type", "shape"}, cells);
+  }
   if (!f.quantization.empty()) {
     rows cells;
     const std::size_t most = verbose ? f.quantization.size() : 20;
@@ -262,12 +300,6 @@ std::string model_text(const std::string& file, const ir::model& m, const model_
 }
 
 // ---- calibration caches -----------------------------------------------------------------------------------------
-
-bool begins_with(const std::string& path, std::string_view text) {
-  auto file = io::random_file::open(path);
-  std::string head(text.size(), 0);
-  return file && file->size() >= head.size() && file->read(0, head.data(), head.size()) && head == text;
-}
 
 result<int> show_cache(const std::string& file, const data::calibration_cache& cache, const char* kind,
                        const common_options& common) {
@@ -299,16 +331,9 @@ result<int> inspect(const state& s, const common_options& common) {
     return error{status::usage, "give a file or --preset", {}, "see quantal inspect --help"};
   if (!s.preset.empty()) return show_preset(s.preset, common);
   if (!exists(s.file)) return error{status::not_found, "file not found: " + io::escape_text(s.file), {}, {}};
-  if (begins_with(s.file, "TRT-")) {
-    QUANTAL_TRY(trt, data::read_trt_cache(s.file));
-    return show_cache(s.file, data::cache_of_ranges(data::ranges_of(trt), "tensorrt"), "tensorrt", common);
-  }
-  if (begins_with(s.file, "{")) {
-    auto own = data::read_cache(s.file);
-    if (own) return show_cache(s.file, *own, "quantal", common);
-    auto other = data::read_ort_cache(s.file);
-    if (other) return show_cache(s.file, *other, "onnxruntime", common);
-    return std::move(own).failure();
+  if (data::looks_like_cache(s.file)) {
+    QUANTAL_TRY(found, data::read_any_cache(s.file));
+    return show_cache(s.file, found.cache, name_of(found.format), common);
   }
   QUANTAL_TRY(m, load_model(s.file));
   model_facts f = facts_of(*m);

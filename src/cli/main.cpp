@@ -122,10 +122,13 @@ int run(int argc, char** argv) {
   } catch (const CLI::Success& e) {  // --help, --version
     std::ostringstream out, ignored;
     app.exit(e, out, ignored);
-    return print_or_fail(out.str());
+    return print_or_fail(wrapped(out.str(), 30));
   } catch (const CLI::ParseError& e) {
     std::string verb_name;
     for (const CLI::App* sub : app.get_subcommands()) verb_name = sub->get_name();
+    if (verb_name.empty() && argc > 1 && argv[1][0] != '-')
+      return fail({status::usage, "unknown verb '" + io::escape_text(argv[1], 100) + "'", {}, "see quantal --help"},
+                  false);
     bool json = false;  // the parser may have stopped before it reached the flag
     for (int i = 1; i < argc; ++i) json = json || std::string(argv[i]) == "--json";
     return fail(usage_error(e.what(), verb_name), json);

@@ -135,7 +135,16 @@ std::string table(const std::vector<std::string>& head, const std::vector<std::v
   return out;
 }
 
-std::string wrapped(const std::string& text) {
+std::string indented(const std::string& text) {
+  std::string out;
+  for (std::size_t from = 0, end = 0; from < text.size(); from = end + 1) {
+    end = std::min(text.find('\n', from), text.size());
+    out += "  " + text.substr(from, end - from) + "\n";
+  }
+  return out;
+}
+
+std::string wrapped(const std::string& text, std::size_t indent) {
   std::string out;
   std::size_t from = 0;
   while (from < text.size()) {
@@ -144,9 +153,9 @@ std::string wrapped(const std::string& text) {
     while (line.size() > line_width && line.rfind("  Original model", 0) != 0 &&
            line.rfind("  Quantized model", 0) != 0) {
       const std::size_t cut = line.rfind(' ', line_width);
-      if (cut == std::string::npos || cut < 20) break;
+      if (cut == std::string::npos || cut <= indent) break;
       out += line.substr(0, cut) + "\n";
-      line = std::string(13, ' ') + line.substr(cut + 1);
+      line = std::string(indent, ' ') + line.substr(cut + 1);
     }
     out += line + "\n";
     from = end + 1;

@@ -33,7 +33,8 @@ std::string table(const std::vector<std::string>& head, const std::vector<std::v
                   const std::vector<bool>& right = {});
 
 // Lines of more than 100 columns continue below, indented; the two lines of the summary that name files do not.
-std::string wrapped(const std::string& text);
+std::string wrapped(const std::string& text, std::size_t indent = 13);
+std::string indented(const std::string& text);  // every line by two
 
 // A bar with ETA on a terminal, a line every few seconds otherwise, nothing with --quiet.
 class progress_bar {

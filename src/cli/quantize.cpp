@@ -11,6 +11,7 @@
 #include "quantal/io/text.hpp"
 #include "quantal/pipeline/json.hpp"
 #include "quantal/pipeline/quantize.hpp"
+#include "quantal/pipeline/recipe.hpp"
 #include "quantal/report/html.hpp"
 #include "quantal/report/summary.hpp"
 #include "verbs.hpp"
@@ -67,12 +68,12 @@ void declare(args& a, state& s) {
       .choices(methods)
       .later(missing_methods(methods))
       .group("Recipe");
-  a.text("--activation-type", &c.activation_type, "").choices({"u8", "s8"}).later({"u16", "s16"}).group("Recipe");
-  a.text("--weight-type", &c.weight_type, "").choices({"s8", "u8"}).later({"s4", "u4"}).group("Recipe");
-  a.real("--percentile", &c.percentile, "of the percentile observers").group("Recipe");
-  a.real("--stddev", &c.stddev, "of the stddev observer").group("Recipe");
-  a.real("--scale", &c.scale, "of the scale observer").group("Recipe");
-  a.integer("--bins", &s.bins, "of histogram observers; 0: the observer's own", 0, 1 << 20).group("Recipe");
+  a.text("--activation-type", &c.activation_type, "codes of activations")
+      .choices({"u8", "s8"})
+      .later({"u16", "s16"})
+      .group("Recipe");
+  a.text("--weight-type", &c.weight_type, "codes of weights").choices({"s8", "u8"}).later({"s4", "u4"}).group("Recipe");
+  add_method_options(a, c, s.bins);
   a.flag("--symmetric", &c.symmetric, "activations symmetric too").group("Recipe");
   a.flag("--reduce-range", &c.reduce_range, "weights in 7 bits: for runtimes whose 16-bit sums saturate")
       .group("Recipe");
@@ -92,8 +93,8 @@ void declare(args& a, state& s) {
   a.later_option("--min-sqnr", "gate of mixed");
   a.later_option("--max-size", "gate of mixed");
   a.later_option("--eval", "gate of mixed");
-  a.example(
-      "quantal quantize examples/digits/digits.onnx --quant-type per_channel_int8 --data examples/digits/calib.npz");
+  a.note("Recipes:\n" + indented(pipeline::recipe_table()));
+  a.example("quantal quantize model.onnx --quant-type per_channel_int8 --data samples/ --report report.html");
 }
 
 // Where the result goes: a file, or {model}_{quant_type}.onnx in a directory that is made.

@@ -45,11 +45,13 @@ result<std::vector<exec::named_tensor>> read_feed(const std::string& path, const
       return error{status::data_missing, "the model has " + std::to_string(session.inputs().size()) + " inputs",
                    io::escape_text(path), "an .npy has one array: pass an .npz"};
     }
-    QUANTAL_TRY(array, io::read_npy(path));
-    arrays.emplace_back(session.inputs()[0].name, std::move(array));
+    auto array = io::read_npy(path);
+    if (!array) return data::bad_data(std::move(array).failure());
+    arrays.emplace_back(session.inputs()[0].name, *std::move(array));
   } else {
-    QUANTAL_TRY(all, io::read_npz(path));
-    arrays = std::move(all);
+    auto all = io::read_npz(path);
+    if (!all) return data::bad_data(std::move(all).failure());
+    arrays = *std::move(all);
   }
   std::vector<exec::named_tensor> feeds;
   for (auto& [name, value] : arrays) {
@@ -247,8 +249,7 @@ action run_verb(args& a) {
   add_image_options(a, s->data);
   a.example(
       "quantal run model.onnx --input x.npz -o y.npz\n"
-      "  quantal run model.onnx --input photos/ --imgsz 224 --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 -o "
-      "results/");
+      "  quantal run model.onnx --input photos/ --imgsz 224 --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 -o out/");
   return [s](const common_options& common) { return run(*s, common); };
 }
 

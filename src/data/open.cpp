@@ -160,6 +160,18 @@ result<std::unique_ptr<feed_reader>> open_reader(const std::string& path, const 
 
 }  // namespace
 
+error bad_data(error e) {
+  switch (e.code) {
+    case status::model_syntax:
+    case status::limit:
+    case status::bomb:
+    case status::path:
+    case status::unsupported: e.code = status::data_format; break;
+    default: break;
+  }
+  return e;
+}
+
 result<std::vector<std::int64_t>> read_labels(const std::string& path) {
   if (io::extension_of(path) != "npy") return read_label_lines(path);
   QUANTAL_TRY(value, io::read_npy(path));
@@ -176,8 +188,11 @@ result<std::unique_ptr<source>> open(const std::string& path, const std::vector<
   if (options.batch_size < 1) return error{status::usage, "--batch-size must be at least 1", "", ""};
   if (inputs.empty()) return error{status::data_format, "the model has no inputs to feed", "", ""};
   try {
-    QUANTAL_TRY(reader, open_reader(path, inputs, options));
-    return read_ahead(std::move(reader), options);
+    auto reader = open_reader(path, inputs, options);
+    if (!reader) return bad_data(std::move(reader).failure());
+    auto opened = read_ahead(*std::move(reader), options);
+    if (!opened) return bad_data(std::move(opened).failure());
+    return opened;
   } catch (const std::bad_alloc&) {
     return error{status::out_of_memory, "out of memory while opening data", io::escape_text(path), ""};
   }

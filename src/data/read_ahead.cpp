@@ -57,9 +57,9 @@ class ahead_source final : public source {
       if (auto labelled = put_labels(**got); !labelled) got = std::move(labelled).failure();
     }
     if (!got) {
-      failure_ = got.failure();
+      failure_ = bad_data(std::move(got).failure());
       stop();
-      return got;
+      return *failure_;
     }
     ++consumed_;
     label_at_ += (*got)->samples;

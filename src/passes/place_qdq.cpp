@@ -191,9 +191,9 @@ class placer {
     const tensor_buffer* w = index_.constant_value(old.inputs[1]);
     if (w == nullptr) return {};  // MatMul of two activations
     weight_options o;
+    o.range = options_.weights;
     o.axis = options_.per_channel ? channel_axis_of(old, w->dims().rank) : -1;
     o.reduce_range = options_.reduce_range;
-    o.clip_by_error = options_.clip_weights_by_error;
     auto q = shared_weight_of(old.inputs[1], *w, o);
     if (!q) return std::move(q).failure().at(old.label());
     const auto input = params_of(old.inputs[0]);
@@ -251,6 +251,7 @@ class placer {
       const tensor_buffer* w = index_.constant_value(old.inputs[k]);
       if (w == nullptr || w->type() != dtype::f32 || w->elements() < 64) continue;
       weight_options o;
+      o.range = options_.weights;
       // LSTM weights are [directions, gates * hidden, input]: one scale per row of gates where there is one direction.
       o.axis = old.is("ConvTranspose") ? channel_axis_of(old, w->dims().rank)
                                        : (w->dims().rank == 3 && w->dims()[0] == 1 ? 1 : -1);
@@ -267,6 +268,7 @@ class placer {
     const ir::node& old = before_.nodes[i];
     const tensor_buffer* w = index_.constant_value(old.inputs[0]);
     weight_options o;
+    o.range = options_.weights;
     o.axis = options_.per_channel ? w->dims().rank - 1 : -1;
     QUANTAL_TRY(q, quantize_weights(*w, o));
     ir::node& n = g_.nodes[i];

@@ -142,6 +142,7 @@ class dynamic_quantizer {
       w = t;
     }
     weight_options o;
+    o.range = options_.weights;
     o.axis = w.dims().rank == 2 ? 1 : -1;
     o.reduce_range = options_.reduce_range;
     auto q = quantize_weights(w, o);
@@ -167,6 +168,7 @@ class dynamic_quantizer {
     const tensor_buffer* b = n.has_input(2) ? e_.constant(n.inputs[2]) : nullptr;
     if (n.has_input(2) && b == nullptr) return stay(i, "its bias is computed at run time"), result<void>();
     weight_options o;
+    o.range = options_.weights;
     o.axis = 0;
     o.reduce_range = options_.reduce_range;
     auto q = quantize_weights(w, o);
@@ -197,6 +199,7 @@ class dynamic_quantizer {
     if (w.dims().rank != 2 || n.get_int("axis", 0) != 0 || w.elements() < 1024)
       return stay(i, "its table is small"), result<void>();
     weight_options o;
+    o.range = options_.weights;
     o.axis = 1;
     auto q = quantize_weights(w, o);
     if (!q) return stay(i, q.failure().what), result<void>();
@@ -217,6 +220,7 @@ class dynamic_quantizer {
       const tensor_buffer* w = n.has_input(k) ? e_.constant(n.inputs[k]) : nullptr;
       if (w == nullptr || w->type() != dtype::f32 || w->dims().rank != 3) continue;
       weight_options o;
+      o.range = options_.weights;
       o.axis = w->dims()[0] == 1 ? 1 : -1;
       auto q = quantize_weights(*w, o);
       if (!q) return stay(i, q.failure().what), result<void>();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cfloat>
 #include <cmath>
+#include <string_view>
 
 namespace quantal::passes {
 
@@ -49,6 +50,31 @@ double best_absmax(const float* w, const channel_layout& l, std::size_t c, doubl
   return best;
 }
 
+// The magnitude that q_max stands for, per channel, as the method has it. A channel that it finds degenerate keeps its
+// largest value.
+result<std::vector<double>> bounds_of(const float* w, const channel_layout& l, const std::vector<double>& absmax,
+                                      double q_max, const weight_options& options) {
+  const calib::method* method = options.range.method;
+  std::vector<double> bounds = absmax;
+  if (method == nullptr || std::string_view(method->name) == "minmax") return bounds;
+  if (std::string_view(method->name) == "mse") {
+    for (std::size_t c = 0; c < bounds.size(); ++c)
+      if (absmax[c] > 0) bounds[c] = best_absmax(w, l, c, absmax[c], q_max);
+    return bounds;
+  }
+  const auto seen = method->make_observer(options.range.options);
+  QUANTAL_CHECK(seen->observe(w, static_cast<std::size_t>(l.outer), static_cast<std::size_t>(l.channels),
+                              static_cast<std::size_t>(l.inner)));
+  const calib::statistics& stats = seen->stats();
+  for (std::size_t c = 0; c < bounds.size(); ++c) {
+    if (absmax[c] == 0) continue;
+    QUANTAL_TRY(r, method->clip(stats.channels[c], options.range.options, {dtype::s8, true, options.reduce_range}));
+    const double bound = std::max(std::fabs(r.min), std::fabs(r.max));
+    if (bound > 0) bounds[c] = bound;
+  }
+  return bounds;
+}
+
 }  // namespace
 
 result<quantized_weight> quantize_weights(const tensor_buffer& weight, const weight_options& options) {
@@ -63,11 +89,11 @@ result<quantized_weight> quantize_weights(const tensor_buffer& weight, const wei
     double& a = absmax[l.channel(i)];
     a = std::max(a, std::fabs(static_cast<double>(w[i])));
   }
+  QUANTAL_TRY(bounds, bounds_of(w, l, absmax, q_max, options));
   quantized_weight q;
   for (std::size_t c = 0; c < absmax.size(); ++c) {
     const float floor = options.floors.empty() ? 0.0F : options.floors[options.floors.size() == 1 ? 0 : c];
-    const double bound = options.clip_by_error && absmax[c] > 0 ? best_absmax(w, l, c, absmax[c], q_max) : absmax[c];
-    q.scales.push_back(scale_for(bound, q_max, floor));
+    q.scales.push_back(scale_for(bounds[c], q_max, floor));
   }
   QUANTAL_TRY(values, tensor_buffer::make(dtype::s8, weight.dims()));
   auto* out = values.mutable_as<std::int8_t>();

@@ -1,5 +1,6 @@
 #include "quantal/pipeline/calibrate.hpp"
 
+#include <cmath>
 #include <unordered_set>
 
 #include "quantal/calib/method.hpp"
@@ -97,6 +98,13 @@ class mean_counter {
   std::vector<float> means_;
 };
 
+// How many samples there will be: known, or as many per feed as so far; -1: unknown.
+std::int64_t expected(const data::source& samples, const calibration& done) {
+  if (samples.samples() >= 0 || samples.feeds() < 0) return samples.samples();
+  return std::llround(static_cast<double>(done.samples) / static_cast<double>(done.feeds) *
+                      static_cast<double>(samples.feeds()));
+}
+
 }  // namespace
 
 std::int64_t macs_of(const ir::node& n, const shape& data, const shape& weight, const shape& output) noexcept {
@@ -170,7 +178,7 @@ result<calibration> calibrate(std::shared_ptr<const ir::model> m, const std::vec
     if (failed) return trouble;
     ++done.feeds;
     done.samples += feed->samples;
-    if (progress && !progress("calibrate", done.samples, samples.samples()))
+    if (progress && !progress("calibrate", done.samples, expected(samples, done)))
       return error{status::cancelled, "calibration was cancelled", "", ""};
   }
   if (done.feeds == 0)

@@ -8,7 +8,7 @@
 #include <unordered_set>
 
 #include "quantal/calib/method.hpp"
-#include "quantal/data/calibration_cache.hpp"
+#include "quantal/data/any_cache.hpp"
 #include "quantal/io/file.hpp"
 #include "quantal/io/text.hpp"
 #include "quantal/onnx/onnx.hpp"
@@ -58,9 +58,6 @@ result<passes::qdq_options> options_of(const quantize_config& c) {
     return error{status::unsupported, "weight type " + c.weight_type + " is not available yet", "--weight-type",
                  "use s8 or u8"};
   }
-  if (c.weight_observer != "minmax" && c.weight_observer != "mse")
-    return error{status::unsupported, "weight observer " + c.weight_observer + " is not available yet",
-                 "--weight-observer", "use minmax or mse"};
   if (o.activation_type == dtype::s8 && o.weight_type == dtype::u8)
     return error{status::unsupported, "s8 activations with u8 weights have no integer kernel", "--weight-type",
                  "use s8"};
@@ -72,10 +69,11 @@ result<passes::qdq_options> options_of(const quantize_config& c) {
   if (!c.preset.empty())
     return error{status::unsupported, "preset " + c.preset + " is not available for whole models yet", "--preset",
                  "leave it out for Quantal's own recipe"};
-  if (calib::find_method(c.activation_observer) == nullptr)
-    return usage("unknown observer " + c.activation_observer, "--activation-observer",
-                 "use one of " + calib::method_names());
-  o.clip_weights_by_error = c.weight_observer == "mse";
+  for (const auto& [word, option] :
+       {std::pair{c.activation_observer, "--activation-observer"}, std::pair{c.weight_observer, "--weight-observer"}})
+    if (calib::find_method(word) == nullptr)
+      return usage("unknown observer " + word, option, "use one of " + calib::method_names());
+  o.weights = {calib::find_method(c.weight_observer), method_options_of(c)};
   o.symmetric = c.symmetric;
   o.reduce_range = c.reduce_range;
   o.for_onnxruntime = c.target == "onnxruntime";
@@ -182,16 +180,19 @@ class job {
   result<calibration> ranges_seen(const std::vector<std::string>& tensors, const passes::qdq_options& options) {
     const std::string& path = config_.calibration_cache;
     if (cache_is_there()) {
-      QUANTAL_TRY(cache, data::read_cache(path));
+      QUANTAL_TRY(found, data::read_any_cache(path));
+      const data::calibration_cache& cache = found.cache;
       const std::string why = misfit(cache, tensors, options);
       if (why.empty()) {
         calibration seen;
         seen.method = cache.observer;
-        seen.samples = seen.facts.samples = cache.samples;
+        seen.samples = cache.samples;
+        // Other tools do not say how many samples they saw: no reason to warn.
+        seen.facts.samples = found.format == data::cache_format::quantal ? cache.samples : config_.min_samples;
         if (config_.evaluation != nullptr)
           report_.warnings.push_back(
               "the calibration cache does not hold its data: not compared with the evaluation data");
-        for (const std::string& name : tensors) seen.tensors[name] = cache.tensors[name];
+        for (const std::string& name : tensors) seen.tensors[name] = cache.tensors.at(name);
         for (const auto& [name, stats] : cache.tensors)
           if (name.ends_with(means_suffix)) seen.means[name.substr(0, name.size() - means_suffix.size())] = stats;
         return seen;
@@ -372,6 +373,22 @@ class job {
 result<calibrated> calibrate_model(const ir::model& m, const quantize_config& config, data::source& samples,
                                    const progress_fn& progress) {
   return job(m, config, &samples, progress).calibrate_only();
+}
+
+result<std::map<std::string, calib::range>> clipped_ranges(const data::calibration_cache& cache,
+                                                           const quantize_config& config, bool symmetric) {
+  const calib::method* method = calib::find_method(config.activation_observer);
+  if (method == nullptr)
+    return usage("unknown observer " + config.activation_observer, "--activation-observer",
+                 "use one of " + calib::method_names());
+  std::map<std::string, calib::range> ranges;
+  for (const auto& [name, stats] : cache.tensors) {
+    if (name.ends_with(means_suffix)) continue;
+    auto r = method->clip(stats, method_options_of(config), {symmetric ? dtype::s8 : dtype::u8, symmetric, false});
+    if (!r) return std::move(r).failure().at(name);
+    ranges[name] = *r;
+  }
+  return ranges;
 }
 
 result<std::vector<coverage_row>> planned_coverage(const ir::model& m, const quantize_config& config) {

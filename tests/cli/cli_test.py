@@ -154,13 +154,13 @@ class Data(Case):
         self.quantize_fails(4, "bad.npz", npz(self.path("bad.npz"), y=("<f4", (1, 1, 8, 8), floats(*[0.0] * 64))))
 
     def test_pickle_is_refused(self):
-        self.quantize_fails(6, "bad.npz", npz(self.path("bad.npz"), x=("|O", (1,), b"\x80\x04N.")))
+        self.quantize_fails(4, "bad.npz", npz(self.path("bad.npz"), x=("|O", (1,), b"\x80\x04N.")))
 
     def test_truncated_archive(self):
         data = open(CALIB, "rb").read()
         open(self.path("bad.npz"), "wb").write(data[:-30])
         r = run("quantize", MODEL, "--data", self.path("bad.npz"), "-o", self.path("out.onnx"))
-        self.assertIn(r.returncode, (3, 4))
+        self.assertEqual(r.returncode, 4)
         self.assertRegex(r.stderr.decode(), ERROR)
 
     def test_empty_directory(self):
@@ -491,6 +491,118 @@ class P10Arguments(Case):
             self.assertIn(r.returncode, (0, 1, 2, 3, 4, 5, 6), args)
             if r.returncode > 1:
                 self.assertRegex(r.stderr.decode(), re.compile(r"quantal: error: [^\n]+\n\Z"), args)
+
+
+class Json(Case):
+    """docs/cli.md lists the keys of every object; these are the objects."""
+
+    def documented(self):
+        page = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs", "cli.md")
+        text = open(page, encoding="utf-8").read().split("\n## JSON\n")[1]
+        rows = [[cell.strip() for cell in line.split("|")[1:3]] for line in text.splitlines() if line.startswith("|")][2:]
+        return {name: set(keys.split()) for name, keys in rows}
+
+    def objects(self):
+        q, cache = self.path("q.onnx"), self.path("c.json")
+        yield "quantize", self.json("quantize", MODEL, "--data", CALIB, "-o", q, "--report", self.path("r.json"))
+        self.assertEqual(json.load(open(self.path("r.json"))).keys(), self.documented()["quantize"])
+        yield "calibrate", self.json("calibrate", MODEL, "--data", CALIB, "-o", cache)
+        yield "inspect model", self.json("inspect", MODEL)
+        yield "inspect model", self.json("inspect", q)
+        for form in ("quantal", "tensorrt", "onnxruntime"):
+            self.succeeds("calibrate", MODEL, "--data", CALIB, "-o", cache, "--cache-format", form)
+            r = self.json("inspect", cache)
+            self.assertEqual((r["kind"], r["format"]), ("calibration_cache", form))
+            yield "inspect cache", r
+        yield "inspect preset", self.json("inspect", "--preset", "TORCH")
+        x = npz(self.path("x.npz"), x=("<f4", (2, 1, 8, 8), floats(*[0.5] * 128)))
+        yield "run", self.json("run", MODEL, "--input", x)
+        yield "compare", self.json("compare", MODEL, q, "--data", TEST)
+        yield "compare with a metric", self.json("compare", MODEL, q, "--data", TEST, "--metric", "TOP5")
+        yield "compare per node", self.json("compare", MODEL, q, "--data", CALIB, "--per-node")
+        yield "cpu", self.json("cpu")
+        yield "selftest", self.json("selftest")
+        yield "any failure", self.json("run", "none.onnx", "--input", x, code=5)
+
+    def test_keys(self):
+        documented, seen = self.documented(), set()
+        for name, found in self.objects():
+            parts = {name: found}
+            for key, value in found.items():
+                if isinstance(value, list) and value and isinstance(value[0], dict):
+                    parts.update({f"{name}.{key}": row for row in value})
+                elif isinstance(value, dict) and f"{name}.{key}" in documented:
+                    parts[f"{name}.{key}"] = value
+            for part, row in parts.items():
+                if part in documented:
+                    self.assertEqual(set(row), documented[part], part)
+                    seen.add(part)
+        self.assertEqual(seen, set(documented))
+
+    def test_types(self):
+        r = self.json("quantize", MODEL, "--data", CALIB, "-o", self.path("q.onnx"))
+        for key, kind in {"original_model": str, "quantized_model": str, "quantization_type": str, "original_bytes": int, "quantized_bytes": int,
+                          "compression_ratio": float, "coverage": list, "integer_macs": (int, float), "outputs": list, "samples": int, "warnings": list,
+                          "seconds": float, "peak_rss_bytes": int}.items():
+            self.assertIsInstance(r[key], kind, key)
+        self.assertTrue(0 <= r["integer_macs"] <= 1)
+        self.assertTrue(all(isinstance(w, str) for w in r["warnings"]))
+        self.assertTrue(all(row["status"] in ("quantized", "float") and (row["status"] == "float") == bool(row["reason"]) for row in r["coverage"]))
+        self.assertAlmostEqual(r["compression_ratio"], r["original_bytes"] / r["quantized_bytes"], places=6)
+
+    def test_no_data_no_outputs(self):
+        r = self.json("quantize", MODEL, "--quant-type", "fp16", "-o", self.path("q.onnx"))
+        self.assertEqual((r["outputs"], r["samples"]), ([], 0))
+        self.assertIn("not measured (no calibration data)", self.succeeds("quantize", MODEL, "--quant-type", "fp16", "-o", self.path("q.onnx")))
+
+    def test_inspect_tensors(self):
+        rows = {t["name"]: t for t in self.json("inspect", MODEL)["tensors"]}
+        self.assertEqual(rows["x"], {"name": "x", "kind": "input", "dtype": "f32", "shape": "[batch,1,8,8]"})
+        self.assertEqual((rows["logits"]["kind"], rows["logits"]["shape"]), ("output", "[batch,10]"))
+        self.assertIn("constant", {t["kind"] for t in rows.values()})
+        self.assertNotIn("?", {t["dtype"] for t in rows.values()})
+        text = self.succeeds("inspect", MODEL, "-v")
+        self.narrow(text)
+        self.assertIn("\nTensors:\n", text)
+
+
+class Caches(Case):
+    def test_other_tools_caches_there_and_back(self):
+        for form in ("tensorrt", "onnxruntime"):
+            cache, q = self.path(form), self.path(form + ".onnx")
+            self.succeeds("calibrate", MODEL, "--data", CALIB, "--activation-observer", "percentile", "--cache-format", form.upper(), "-o", cache)
+            kept = {t["tensor"]: t for t in self.json("inspect", cache)["tensors"]}
+            r = self.json("quantize", MODEL, "--calibration-cache", cache, "-o", q, "--strict")
+            known = [t for t in r["ranges"] if t["tensor"] in kept]  # others take the range of the tensor they are copies of
+            self.assertGreaterEqual(len(known), 6)
+            for t in known:
+                self.assertLessEqual(t["max"], kept[t["tensor"]]["max"] * 1.0001 + 1e-6)
+            self.assertFalse(any("samples" in w for w in r["warnings"]), r["warnings"])
+            if form == "tensorrt":
+                self.assertTrue(all(t["min"] == -t["max"] for t in kept.values()))
+                self.assertRegex(open(cache).read(), r"\ATRT-\d+-EntropyCalibration2\n([^\n]+: [0-9a-f]{8}\n)+\Z")
+            score = self.json("compare", MODEL, q, "--data", TEST, "--metric", "top1")
+            self.assertLess(abs(score["drop"]), 1)
+
+    def test_merged_shards_for_another_tool(self):
+        for name in ("a", "b"):
+            self.succeeds("calibrate", MODEL, "--data", CALIB, "-o", self.path(name), "--activation-observer", "entropy")
+        self.succeeds("calibrate", "--merge", self.path("a"), self.path("b"), "-o", self.path("trt"), "--cache-format", "tensorrt")
+        self.succeeds("calibrate", MODEL, "--data", CALIB, "-o", self.path("one"), "--activation-observer", "entropy", "--cache-format", "tensorrt")
+        self.assertEqual(open(self.path("trt")).read(), open(self.path("one")).read())
+
+    def test_every_observer_in_both_places(self):
+        kinds = ["static_int8", "per_channel_int8"]
+        for observer in ("minmax", "moving_average", "percentile", "percentile_symmetric", "entropy", "entropy_onnxruntime", "mse", "histogram", "octav",
+                         "avgmax", "stddev", "scale", "max", "qat_shift"):
+            kinds.reverse()
+            for options in (["--activation-observer", observer], ["--weight-observer", observer]):
+                r = self.json("quantize", MODEL, "--data", CALIB, "-o", self.path("q.onnx"), "--quant-type", kinds[0], *options)
+                self.assertEqual(r["integer_macs"], 1)
+        plain, other = self.path("p.onnx"), self.path("o.onnx")
+        self.succeeds("quantize", MODEL, "--quant-type", "dynamic_int8", "-o", plain)
+        self.succeeds("quantize", MODEL, "--quant-type", "dynamic_int8", "-o", other, "--weight-observer", "scale", "--scale", "0.5")
+        self.assertNotEqual(open(plain, "rb").read(), open(other, "rb").read())
 
 
 if __name__ == "__main__":

@@ -108,13 +108,46 @@ TEST_CASE("reduced range keeps |code| <= 64; clipping by error does not lose aga
   heavy[0] = 30;  // one outlier
   double error[2] = {};
   for (const bool clip : {false, true}) {
-    auto r = passes::quantize_weights(floats(shape(64), heavy), {.clip_by_error = clip});
+    passes::weight_options o;
+    if (clip) o.range.method = calib::find_method("mse");
+    auto r = passes::quantize_weights(floats(shape(64), heavy), o);
     REQUIRE(r);
     for (std::size_t i = 0; i < 64; ++i)
       error[clip] += std::pow(
           static_cast<double>(heavy[i] - static_cast<float>(r->values.as<std::int8_t>()[i]) * r->scales[0]), 2.0);
   }
   CHECK(error[1] <= error[0]);
+}
+
+TEST_CASE("any method finds the range of weights, channel by channel") {
+  std::vector<float> v = noise(2 * 512, 7);
+  for (std::size_t i = 512; i < 1024; ++i) v[i] *= 0.01F;
+  v[0] = 20;  // an outlier in the first channel
+  const tensor_buffer w = floats(shape(2, 512), v);
+  for (const calib::method* m : calib::methods()) {
+    CAPTURE(m->name);
+    passes::weight_options o;
+    o.axis = 0;
+    o.range.method = m;
+    auto q = passes::quantize_weights(w, o);
+    if (!q) FAIL(q.failure().message());
+    REQUIRE(q->scales.size() == 2);
+    const std::string name = m->name;
+    CHECK(q->scales[0] <= (name == "qat_shift" ? 32.0F : 20.0F) / 127);
+    if (name == "stddev" || name == "scale") CHECK(q->scales[0] < 18.0F / 127);
+    CHECK(q->scales[1] < q->scales[0] / 4);  // the other channel's values do not matter
+  }
+  passes::weight_options o;
+  o.range = {calib::find_method("qat_shift"), {}};
+  CHECK(passes::quantize_weights(w, o)->scales[0] == 32.0F / 127);
+  o.range = {calib::find_method("percentile"), {}};
+  o.range.options.percentile = 99;
+  CHECK(passes::quantize_weights(w, o)->scales[0] < 2.0F / 127);
+  o.range = {calib::find_method("scale"), {}};
+  o.range.options.scale = 0.5;
+  CHECK(passes::quantize_weights(w, o)->scales[0] == 10.0F / 127);
+  o.range.options.scale = NAN;
+  CHECK(passes::quantize_weights(w, o).failure().code == status::argument);
 }
 
 TEST_CASE("Q11_bias: a bias that would not fit 32 bits raises the weight's scale just enough") {

@@ -50,6 +50,10 @@ struct image_options {
   bool letterbox = false;   // keep the aspect ratio, fill with grey 114
 };
 
+// Samples in a damaged, hostile or unreadable file are bad data, whatever the file's format calls it: model_syntax,
+// limit, bomb, path and unsupported become data_format; others stay. open() and next() answer so.
+error bad_data(error e);
+
 struct source_options {
   std::int64_t batch_size = 16;
   std::int64_t max_feeds = -1;  // --num-calib-batches; -1: all
@@ -60,8 +64,8 @@ struct source_options {
 };
 
 // Opens `path` (file or directory) for a model with these inputs.
-// Errors: not_found, data_missing (an empty directory, no array for an input), data_format (unknown names, a type that
-// does not convert), data_shape, usage (an option that does not read), and those of the file's format.
+// Errors: not_found, data_missing (an empty directory, no array for an input), data_format (a damaged file, unknown
+// names, a type that does not convert), data_shape, usage (an option that does not read).
 result<std::unique_ptr<source>> open(const std::string& path, const std::vector<ir::value_info>& inputs,
                                      const source_options& options = {});
 

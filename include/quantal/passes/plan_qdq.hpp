@@ -21,6 +21,7 @@
 #include "quantal/base/result.hpp"
 #include "quantal/ir/graph.hpp"
 #include "quantal/ops/infer.hpp"
+#include "quantal/passes/quantize_weights.hpp"
 
 namespace quantal::passes {
 
@@ -30,7 +31,7 @@ struct qdq_options {
   dtype weight_type = dtype::s8;      // s8, or u8 with zero point 128 (the same values)
   bool symmetric = false;             // activations around zero
   bool reduce_range = false;
-  bool clip_weights_by_error = false;
+  weight_range weights;              // how ranges of weights are found
   bool for_onnxruntime = true;       // only forms that ONNX Runtime's integer kernels can run
   std::vector<std::string> include;  // if not empty: only these (and what lies between them)
   std::vector<std::string> exclude;

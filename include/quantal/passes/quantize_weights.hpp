@@ -18,14 +18,22 @@
 #include <vector>
 
 #include "quantal/base/result.hpp"
+#include "quantal/calib/method.hpp"
 #include "quantal/tensor/buffer.hpp"
 
 namespace quantal::passes {
 
+// By its method (calib/method.hpp), applied to the channel's own values; none or minmax: max|w|. mse is searched on the
+// values themselves, not on a histogram of them: a channel may have nine.
+struct weight_range {
+  const calib::method* method = nullptr;
+  calib::method_options options;
+};
+
 struct weight_options {
   std::int32_t axis = -1;              // output channels; -1: one scale for the whole tensor
   bool reduce_range = false;           // q_max 64: no 16-bit saturation in u8 x s8 kernels without VNNI
-  bool clip_by_error = false;          // range with the least squared error instead of max|w|
+  weight_range range = {};             // how a channel's range is found
   std::span<const float> floors = {};  // lower bounds of the scales (bias_guard), one per channel; may be empty
 };
 
@@ -34,7 +42,7 @@ struct quantized_weight {
   std::vector<float> scales;  // one, or one per channel
 };
 
-// Errors: nan_value (the weight holds NaN or an infinity).
+// Errors: nan_value (the weight holds NaN or an infinity), argument (an option of the method).
 result<quantized_weight> quantize_weights(const tensor_buffer& weight, const weight_options& options);
 
 inline constexpr double largest_bias_code = 1073741824.0;  // 2^30

@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -45,7 +46,7 @@ struct quantize_config {
   std::int32_t bins = 0;
   std::string target = "onnxruntime";  // or "any": also forms that ONNX Runtime runs in float
   std::string io = "float";
-  data::source* evaluation = nullptr;  // held-out samples: are the calibration data like them? Not owned
+  data::source* evaluation = nullptr;   // held-out samples: are the calibration data like them? Not owned
   std::int64_t evaluation_samples = 8;  // at most this many of the samples measure the outputs' SQNR; 0: none
 };
 
@@ -78,6 +79,10 @@ struct calibrated {
 };
 result<calibrated> calibrate_model(const ir::model& m, const quantize_config& config, data::source& samples,
                                    const progress_fn& progress = {});
+// The ranges that the method clips from a cache's statistics, by tensor, for other tools: `symmetric` as TensorRT
+// wants. Errors: usage (unknown observer), calibration (statistics that do not serve it), with the tensor.
+result<std::map<std::string, calib::range>> clipped_ranges(const data::calibration_cache& cache,
+                                                           const quantize_config& config, bool symmetric);
 // What static quantization would do with each operator, without data.
 result<std::vector<coverage_row>> planned_coverage(const ir::model& m, const quantize_config& config);
 
