@@ -10,6 +10,7 @@
      4. sessions                  run a float or quantized model
      5. comparison                how far two models are apart
      6. this machine              what the CPU offers
+     7. DLPack                    tensors of other frameworks, without a copy
 
    Rules that hold for every function:
 
@@ -294,6 +295,32 @@ QUANTAL_API int32_t quantal_compare(const quantal_job *job, const char *model_a,
 
 /* A JSON object as `quantal cpu --json` prints it; free it with quantal_free. */
 QUANTAL_API int32_t quantal_cpu(char **json);
+
+/* ---- 7. DLPack ------------------------------------------------------------------------------------------------- */
+
+/* Tensors of other frameworks without a copy (dmlc.github.io/dlpack). A view of memory that somebody else owns: element
+   (i, j, ...) is the element number i * strides[0] + j * strides[1] + ... counted from data. Strides may be negative or 0.
+   Types of less than 8 bits are packed and dense. */
+#define QUANTAL_VIEW_READ_ONLY 1u
+typedef struct quantal_view {
+  uint32_t struct_size;
+  uint32_t flags;        /* QUANTAL_VIEW_READ_ONLY */
+  int32_t dtype;
+  int32_t rank;          /* 0..8 */
+  void *data;            /* element (0, 0, ...) */
+  int64_t dims[8];
+  int64_t strides[8];
+} quantal_view;
+
+/* What a DLManagedTensor (major 0) or DLManagedTensorVersioned (major 1) describes. Who has it keeps it: its deleter is not
+   called. Errors: UNSUPPORTED (not in CPU memory, vectors of lanes, padded sub-byte types), DTYPE (no type of Quantal's),
+   VERSION (another major version: only its deleter may be called), LIMIT (rank), SHAPE, STRIDE, OVERFLOW, NULL. */
+QUANTAL_API int32_t quantal_dlpack_read(const void *managed, int32_t major, quantal_view *view);
+/* The other way: *managed becomes a new DLManagedTensor (major 0) or DLManagedTensorVersioned (major 1) of the caller's memory.
+   The consumer calls its deleter once, from any thread; that calls release(owner), if release is not NULL. Errors:
+   UNSUPPORTED (version 0 cannot say "read only"), VERSION, DTYPE, SHAPE, STRIDE, OVERFLOW, NULL, OUT_OF_MEMORY. */
+QUANTAL_API int32_t quantal_dlpack_write(const quantal_view *view, int32_t major, void (*release)(void *owner), void *owner,
+                                         void **managed);
 
 #ifdef __cplusplus
 }

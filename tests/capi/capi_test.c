@@ -552,6 +552,51 @@ static int compare_and_cpu(void) {
   return 1;
 }
 
+static int released;
+static void count_release(void *owner) { *(int *)owner += 1; }
+
+/* What quantal_dlpack_write makes is opaque here; the frameworks that take it are in tests/python/dlpack_test.py. */
+static int dlpack(void) {
+  float x[6] = {0, 1, 2, 3, 4, 5};
+  int32_t major;
+  for (major = 0; major <= 1; ++major) {
+    quantal_view in, out;
+    void *managed = NULL;
+    memset(&in, 0, sizeof in);
+    memset(&out, 0, sizeof out);
+    in.struct_size = out.struct_size = sizeof in;
+    in.dtype = QUANTAL_F32;
+    in.rank = 2;
+    in.data = x + 5;
+    in.dims[0] = 2;
+    in.dims[1] = 3;
+    in.strides[0] = -3;
+    in.strides[1] = -1;
+    in.flags = major == 1 ? QUANTAL_VIEW_READ_ONLY : 0;
+    CHECK(quantal_dlpack_write(&in, major, count_release, &released, &managed) == QUANTAL_OK && managed != NULL);
+    CHECK(quantal_dlpack_read(managed, major, &out) == QUANTAL_OK);
+    CHECK(memcmp(&in, &out, sizeof in) == 0);
+    CHECK(quantal_dlpack_read(managed, 2, &out) == QUANTAL_E_VERSION);
+    CHECK(quantal_dlpack_read(NULL, major, &out) == QUANTAL_E_NULL);
+    CHECK(quantal_dlpack_read(managed, major, NULL) == QUANTAL_E_NULL);
+    out.struct_size = 8;
+    CHECK(quantal_dlpack_read(managed, major, &out) == QUANTAL_E_STRUCT_SIZE);
+    /* Where the deleter is on a 64-bit system: the last member of version 0, the third of version 1. */
+    if (sizeof(void *) == 8) {
+      void (*deleter)(void *);
+      memcpy(&deleter, (char *)managed + (major == 0 ? 56 : 16), sizeof deleter);
+      deleter(managed);
+      CHECK(released == major + 1);
+    }
+    in.flags = QUANTAL_VIEW_READ_ONLY;
+    managed = NULL;
+    if (major == 0) CHECK(quantal_dlpack_write(&in, 0, NULL, NULL, &managed) == QUANTAL_E_UNSUPPORTED);
+    in.rank = 9;
+    CHECK(quantal_dlpack_write(&in, 1, NULL, NULL, &managed) == QUANTAL_E_LIMIT && managed == NULL);
+  }
+  return 1;
+}
+
 static int A_short_diag_is_left_alone(void) {
   quantal_diag diag;
   quantal_session *session = NULL;
@@ -598,6 +643,7 @@ int main(int argc, char **argv) {
   RUN(quantize_memory_with_pull);
   RUN(sessions);
   RUN(compare_and_cpu);
+  RUN(dlpack);
   RUN(A_short_diag_is_left_alone);
   printf("tests: %d passed, %d failed, 0 skipped\n", passed, failed);
   return failed != 0;

@@ -39,6 +39,10 @@ FIELD(quantal_job, progress_context, 176);
 SIZE(quantal_value_info, 88);
 FIELD(quantal_value_info, struct_size, 0); FIELD(quantal_value_info, flags, 4); FIELD(quantal_value_info, name, 8);
 FIELD(quantal_value_info, dtype, 16); FIELD(quantal_value_info, rank, 20); FIELD(quantal_value_info, dims, 24);
+
+SIZE(quantal_view, 152);
+FIELD(quantal_view, struct_size, 0); FIELD(quantal_view, flags, 4); FIELD(quantal_view, dtype, 8); FIELD(quantal_view, rank, 12);
+FIELD(quantal_view, data, 16); FIELD(quantal_view, dims, 24); FIELD(quantal_view, strides, 88);
 #endif
 
 VALUE(QUANTAL_OK, 0); VALUE(QUANTAL_E_NULL, -1); VALUE(QUANTAL_E_STRUCT_SIZE, -2); VALUE(QUANTAL_E_VERSION, -3); VALUE(QUANTAL_E_FLAGS, -4);
@@ -55,5 +59,6 @@ VALUE(QUANTAL_F32, 1); VALUE(QUANTAL_F64, 2); VALUE(QUANTAL_F16, 3); VALUE(QUANT
 VALUE(QUANTAL_S16, 18); VALUE(QUANTAL_U16, 19); VALUE(QUANTAL_S32, 20); VALUE(QUANTAL_U32, 21); VALUE(QUANTAL_S64, 22); VALUE(QUANTAL_U64, 23);
 VALUE(QUANTAL_S4, 24); VALUE(QUANTAL_U4, 25); VALUE(QUANTAL_S2, 26); VALUE(QUANTAL_U2, 27); VALUE(QUANTAL_BOOL, 32);
 VALUE(QUANTAL_SYMMETRIC, 1); VALUE(QUANTAL_REDUCE_RANGE, 2); VALUE(QUANTAL_POWER_OF_TWO, 4); VALUE(QUANTAL_STRICT, 8);
+VALUE(QUANTAL_VIEW_READ_ONLY, 1);
 
 int quantal_layout_lock; /* a translation unit is not empty */

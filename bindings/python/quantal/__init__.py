@@ -3,6 +3,7 @@
     report = quantal.quantize("m.onnx", "m_int8.onnx", quant_type="static_int8", data=samples)
     y = quantal.Session("m_int8.onnx").run({"x": x})
 
+Where an array is wanted, a tensor of another framework in CPU memory will do (torch, jax...: anything with `__dlpack__`).
 Pure ctypes over libquantal.so (set QUANTAL_LIBRARY to choose one). Every failure is a Python exception with the
 library's `code`, `status` and `where`. The GIL is free while the library works.
 """

@@ -6,6 +6,7 @@ from typing import List, Mapping, Tuple
 
 import numpy as np
 
+from . import _dlpack
 from . import _native as native
 
 # The library's dtype numbers (quantal.h) and numpy's types.
@@ -23,8 +24,8 @@ def dense(array: np.ndarray, dtype=None) -> np.ndarray:
 
 
 def as_array(value, name: str) -> np.ndarray:
-    """An ndarray of a numeric type. Errors: TypeError."""
-    array = np.asarray(value)
+    """An ndarray of a numeric type; tensors of other frameworks through DLPack. Errors: TypeError, ValueError."""
+    array = _dlpack.view(value, name, NUMPY_OF) if _dlpack.is_foreign(value) else np.asarray(value)
     if array.dtype.newbyteorder("=") not in NUMBER_OF:
         raise TypeError(f"{name}: arrays of type {array.dtype} are not numeric tensors")
     return array

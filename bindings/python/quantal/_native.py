@@ -129,6 +129,13 @@ class ValueInfo(_Sized):
                 ("dims", c_int64 * 8)]
 
 
+class View(_Sized):
+    _fields_ = [("struct_size", c_uint32), ("flags", c_uint32), ("dtype", c_int32), ("rank", c_int32), ("data", c_void_p), ("dims", c_int64 * 8),
+                ("strides", c_int64 * 8)]
+
+
+ReleaseFn = ctypes.CFUNCTYPE(None, c_void_p)
+VIEW_READ_ONLY = 1
 SYMMETRIC, REDUCE_RANGE, POWER_OF_TWO, STRICT = 1, 2, 4, 8
 
 # ---- the library -------------------------------------------------------------------------------------------------
@@ -160,6 +167,8 @@ _DECLARATIONS = {
     "quantal_results_free": (None, [c_void_p]),
     "quantal_compare": (c_int32, [POINTER(Job), c_char_p, c_char_p, c_char_p, POINTER(c_void_p), POINTER(Diag)]),
     "quantal_cpu": (c_int32, [POINTER(c_void_p)]),
+    "quantal_dlpack_read": (c_int32, [c_void_p, c_int32, POINTER(View)]),
+    "quantal_dlpack_write": (c_int32, [POINTER(View), c_int32, ReleaseFn, c_void_p, POINTER(c_void_p)]),
 }
 
 

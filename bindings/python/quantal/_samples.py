@@ -15,7 +15,8 @@ from typing import Callable, Iterable, Iterator, List, Mapping, Optional, Sequen
 import numpy as np
 
 from . import _native as native
-from ._arrays import pack
+from ._arrays import as_array, pack
+from ._dlpack import is_foreign
 from ._session import Session, ValueInfo, named
 
 
@@ -49,10 +50,10 @@ class Puller:
             self.inputs = session.inputs
         self.failure: Optional[BaseException] = None
         self._alive: List[object] = []
-        if isinstance(data, np.ndarray):
-            data = named_whole(data, self.inputs)
+        if isinstance(data, np.ndarray) or is_foreign(data):
+            data = named_whole(as_array(data, "data"), self.inputs)
         if isinstance(data, Mapping):
-            self._make = _batches({n: a for n, a in data.items() if not n.startswith("_") or n == "_label"}, self.inputs, batch_size)
+            self._make = _batches({n: as_array(a, str(n)) for n, a in data.items() if not n.startswith("_") or n == "_label"}, self.inputs, batch_size)
         elif isinstance(data, Iterable):
             self._make = lambda: iter(data)
         else:
