@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "quantal/onnx/dtype_map.hpp"
+#include "quantal/ir/dtype_map.hpp"
 
 namespace quantal::onnx {
 
@@ -26,7 +26,7 @@ void put_opaque(rope& r, std::uint32_t field, const ir::opaque_fields& fields) {
 rope encode_type(const ir::value_type& type) {
   rope r;
   rope tensor;
-  tensor.integer(1, dtype_to_onnx(type.elem));
+  tensor.integer(1, ir::dtype_to_onnx(type.elem));
   if (type.dims) {
     rope dims;
     for (const ir::dim& d : *type.dims) {
@@ -170,7 +170,7 @@ class encoder {
     rope r;
     const tensor_buffer& t = c.value;
     for (const std::int64_t d : t.dims()) r.integer(1, d);
-    r.integer(2, dtype_to_onnx(t.type()));
+    r.integer(2, ir::dtype_to_onnx(t.type()));
     if (t.type() == dtype::string)
       for (const std::string& s : t.strings()) r.bytes(6, s);
     r.text(8, c.name);

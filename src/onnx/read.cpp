@@ -9,8 +9,8 @@
 #include "quantal/base/text.hpp"
 #include "quantal/io/file.hpp"
 #include "quantal/io/path.hpp"
+#include "quantal/ir/dtype_map.hpp"
 #include "quantal/ir/verify.hpp"
-#include "quantal/onnx/dtype_map.hpp"
 #include "quantal/onnx/onnx.hpp"
 #include "read_tensor.hpp"
 #include "wire.hpp"
@@ -79,7 +79,7 @@ result<void> read_tensor_type(cursor c, ir::value_type& out) {
   while (c.next()) {
     if (c.field() == 1) {
       const std::int64_t number = c.integer();
-      const std::optional<dtype> type = dtype_from_onnx(number);
+      const std::optional<dtype> type = ir::dtype_from_onnx(number);
       if (!type) {
         return error{status::unsupported, "the element type " + std::to_string(number) + " of ONNX is not supported",
                      "", ""};

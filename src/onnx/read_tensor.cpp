@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "quantal/base/text.hpp"
-#include "quantal/onnx/dtype_map.hpp"
+#include "quantal/ir/dtype_map.hpp"
 
 namespace quantal::onnx {
 
@@ -235,7 +235,7 @@ result<tensor_buffer> from_external(const tensor_fields& f, dtype type, std::uin
 }
 
 result<tensor_buffer> elements_of(const cursor& again, const tensor_fields& f, read_context& context) {
-  const std::optional<dtype> type = dtype_from_onnx(f.data_type.value_or(0));
+  const std::optional<dtype> type = ir::dtype_from_onnx(f.data_type.value_or(0));
   if (!type) {
     return error{status::unsupported, "the element type " + std::to_string(*f.data_type) + " of ONNX is not supported",
                  "", ""};

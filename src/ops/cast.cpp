@@ -1,8 +1,8 @@
 // Cast, CastLike: element types (rules in ops/convert.hpp). BitCast: the same bits under another type of the same size.
+#include "quantal/ir/dtype_map.hpp"
 #include "quantal/ops/all.hpp"
 #include "quantal/ops/arguments.hpp"
 #include "quantal/ops/convert.hpp"
-#include "quantal/ops/dtype_map.hpp"
 
 namespace quantal::ops {
 
@@ -21,13 +21,8 @@ cast_rules rules_of(const ir::node& n, std::int64_t opset) {
 dtype target_of(const ir::node& n) {
   if (n.find("to") == nullptr) return dtype::none;
   const std::string name = n.get_string("to", "");
-  if (name.empty()) return dtype_of_onnx(n.get_int("to", 0));
-  constexpr std::string_view names[] = {"",      "FLOAT",  "UINT8", "INT8",    "UINT16", "INT16",  "INT32",
-                                        "INT64", "STRING", "BOOL",  "FLOAT16", "DOUBLE", "UINT32", "UINT64"};
-  for (std::size_t i = 0; i < std::size(names); ++i) {
-    if (names[i] == name) return dtype_of_onnx(static_cast<std::int64_t>(i));
-  }
-  return dtype::none;
+  if (name.empty()) return ir::dtype_of_onnx(n.get_int("to", 0));
+  return ir::dtype_of_onnx(name);
 }
 
 result<void> cast_input(eval_context& c, dtype to) {

@@ -2,10 +2,10 @@
 #include <cmath>
 #include <cstring>
 
+#include "quantal/ir/dtype_map.hpp"
 #include "quantal/ops/all.hpp"
 #include "quantal/ops/arguments.hpp"
 #include "quantal/ops/convert.hpp"
-#include "quantal/ops/dtype_map.hpp"
 #include "quantal/ops/strided.hpp"
 
 namespace quantal::ops {
@@ -170,7 +170,7 @@ result<void> eval_eye_like(eval_context& c) {
   QUANTAL_CHECK(require_inputs(c, 1));
   const shape& s = c.input(0).dims();
   if (s.rank != 2) return c.fail(status::data_shape, "input must be a matrix");
-  const dtype t = c.node.find("dtype") != nullptr ? dtype_of_onnx(c.node.get_int("dtype", 0)) : c.input(0).type();
+  const dtype t = c.node.find("dtype") != nullptr ? ir::dtype_of_onnx(c.node.get_int("dtype", 0)) : c.input(0).type();
   const double one = 1;
   std::byte element[16] = {};
   if (bits_of(t) < 8 || !convert_elements(dtype::f64, &one, t, element, 1)) return unsupported_type(c, t);
@@ -186,7 +186,7 @@ result<void> eval_eye_like(eval_context& c) {
 }
 
 result<void> infer_eye_like(infer_context& c) {
-  const dtype t = c.node.find("dtype") != nullptr ? dtype_of_onnx(c.node.get_int("dtype", 0)) : elem_of(c, 0);
+  const dtype t = c.node.find("dtype") != nullptr ? ir::dtype_of_onnx(c.node.get_int("dtype", 0)) : elem_of(c, 0);
   const dim_list* d = dims_of(c, 0);
   if (d != nullptr && d->size() != 2) return rule_error(c, "input must be a matrix");
   set_typed(c, 0, t, d != nullptr ? *d : unknown_dims(2));
@@ -255,7 +255,7 @@ template <class W>
 result<void> eval_window(eval_context& c) {
   QUANTAL_TRY(n, int_of(c, 0));
   if (n < 0) return c.fail(status::data_format, "size is negative");
-  const dtype t = dtype_of_onnx(c.node.get_int("output_datatype", 1));
+  const dtype t = ir::dtype_of_onnx(c.node.get_int("output_datatype", 1));
   const double period = static_cast<double>(c.node.get_int("periodic", 1) != 0 ? n : n - 1);
   QUANTAL_TRY(wide, tensor_buffer::make(dtype::f64, shape(n)));
   constexpr double pi = 3.14159265358979323846;
@@ -269,7 +269,7 @@ result<void> eval_window(eval_context& c) {
 
 result<void> infer_window(infer_context& c) {
   const auto n = known_ints(c, 0);
-  const dtype t = dtype_of_onnx(c.node.get_int("output_datatype", 1));
+  const dtype t = ir::dtype_of_onnx(c.node.get_int("output_datatype", 1));
   set_typed(c, 0, t, {n && n->size() == 1 && (*n)[0] >= 0 ? ir::dim((*n)[0]) : ir::dim()});
   return {};
 }

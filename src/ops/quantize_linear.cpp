@@ -11,12 +11,12 @@
 #include <cstring>
 #include <limits>
 
+#include "quantal/ir/dtype_map.hpp"
 #include "quantal/kernels/float_table.hpp"
 #include "quantal/num/int4.hpp"
 #include "quantal/ops/all.hpp"
 #include "quantal/ops/arguments.hpp"
 #include "quantal/ops/convert.hpp"
-#include "quantal/ops/dtype_map.hpp"
 #include "quantal/quant/params.hpp"
 
 namespace quantal::ops {
@@ -137,7 +137,7 @@ bool range_of(dtype t, code_range& r) noexcept {
 
 dtype quantized_type(const ir::node& n, dtype zero_point) noexcept {
   if (zero_point != dtype::none) return zero_point;
-  const dtype asked = dtype_of_onnx(n.get_int("output_dtype", 0));
+  const dtype asked = ir::dtype_of_onnx(n.get_int("output_dtype", 0));
   return asked == dtype::none ? dtype::u8 : asked;
 }
 
@@ -231,7 +231,7 @@ void dequantize_codes(const parallel_for& parallel, const layout& l, dtype type,
 }
 
 dtype dequantized_type(const ir::node& n, dtype scale) noexcept {
-  const dtype asked = dtype_of_onnx(n.get_int("output_dtype", 0));
+  const dtype asked = ir::dtype_of_onnx(n.get_int("output_dtype", 0));
   if (asked != dtype::none) return asked;
   return scale == dtype::f8e8m0 ? dtype::f32 : scale;
 }

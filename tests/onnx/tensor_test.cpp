@@ -1,7 +1,7 @@
 // Every way in which onnx.proto stores a tensor, and the wrong ones.
 #include <catch2/catch.hpp>
 
-#include "quantal/onnx/dtype_map.hpp"
+#include "quantal/ir/dtype_map.hpp"
 #include "wire_bytes.hpp"
 
 using namespace quantal;
@@ -79,7 +79,7 @@ TEST_CASE("typed fields of small floats, sub-byte types, complex numbers and str
 }
 
 TEST_CASE("raw data of every type") {
-  for (const onnx::dtype_row& row : onnx::dtype_rows) {
+  for (const ir::dtype_row& row : ir::dtype_rows) {
     if (row.type == dtype::none || row.type == dtype::string) continue;
     std::uint64_t bytes = 0;
     REQUIRE(bytes_of(row.type, 5, bytes));

@@ -1,10 +1,9 @@
 // The registry's order and version ranges, element types' numbers, broadcasting and narrow types.
 #include <catch2/catch.hpp>
 
-#include "quantal/onnx/dtype_map.hpp"
+#include "quantal/ir/dtype_map.hpp"
 #include "quantal/ops/all.hpp"
 #include "quantal/ops/convert.hpp"
-#include "quantal/ops/dtype_map.hpp"
 #include "quantal/ops/evaluate.hpp"
 
 using namespace quantal;
@@ -63,9 +62,13 @@ TEST_CASE("find honours version ranges") {
 }
 
 TEST_CASE("element type numbers agree with the reader's table") {
-  for (const auto& row : onnx::dtype_rows) CHECK(ops::dtype_of_onnx(row.number) == row.type);
-  CHECK(ops::dtype_of_onnx(-1) == dtype::none);
-  CHECK(ops::dtype_of_onnx(1000) == dtype::none);
+  for (const auto& row : ir::dtype_rows) {
+    CHECK(ir::dtype_of_onnx(row.number) == row.type);
+    CHECK(ir::dtype_of_onnx(row.name) == row.type);
+  }
+  CHECK(ir::dtype_of_onnx("FLOAT6") == dtype::none);
+  CHECK(ir::dtype_of_onnx(-1) == dtype::none);
+  CHECK(ir::dtype_of_onnx(1000) == dtype::none);
 }
 
 TEST_CASE("broadcasting joins dimensions and keeps order") {

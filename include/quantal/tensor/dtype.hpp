@@ -1,5 +1,5 @@
 // dtype: the element types, their names and sizes. The fixed words s4 s8 u8 s32 f16 bf16 f32 are the same
-// in every interface; the numbers are Quantal's own and part of the C ABI (ONNX's live in onnx/dtype_map).
+// in every interface; the numbers are Quantal's own and part of the C ABI (ONNX's live in ir/dtype_map).
 // Freestanding.
 #pragma once
 #include <stddef.h>

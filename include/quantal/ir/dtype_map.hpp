@@ -1,4 +1,5 @@
-// dtype_map: TensorProto.DataType numbers (onnx.proto) and Quantal's dtype, both ways.
+// dtype_map: TensorProto.DataType numbers (onnx.proto), as files and attributes (Cast's `to`) carry them, and Quantal's
+// dtype, both ways.
 //
 // Every type of ONNX 1.23 has a dtype except UNDEFINED (0, dtype::none) and the 6-bit floats (27, 28), which no
 // operator computes with: the reader says so. Adding a type: one row here, one in tensor/dtype.hpp.
@@ -9,7 +10,7 @@
 
 #include "quantal/tensor/dtype.hpp"
 
-namespace quantal::onnx {
+namespace quantal::ir {
 
 struct dtype_row {
   std::int32_t number;
@@ -54,10 +55,20 @@ constexpr std::optional<dtype> dtype_from_onnx(std::int64_t number) noexcept {
   return std::nullopt;
 }
 
+// The same for attributes: dtype::none for an unknown number or name.
+constexpr dtype dtype_of_onnx(std::int64_t number) noexcept {
+  return dtype_from_onnx(number).value_or(dtype::none);
+}
+constexpr dtype dtype_of_onnx(std::string_view name) noexcept {
+  for (const dtype_row& row : dtype_rows)
+    if (row.name == name) return row.type;
+  return dtype::none;
+}
+
 constexpr std::int32_t dtype_to_onnx(dtype type) noexcept {
   for (const dtype_row& row : dtype_rows)
     if (row.type == type) return row.number;
   return 0;
 }
 
-}  // namespace quantal::onnx
+}  // namespace quantal::ir
