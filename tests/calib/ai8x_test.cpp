@@ -93,6 +93,10 @@ TEST_CASE("c2: ai8x QAT factors and codes") {
   REQUIRE(shift_exponent(1.5f, 8) == -1);
   REQUIRE(ai8x_qat_factor(1.5f, 8) == 64);
   REQUIRE(codes(64, 8) == ints{32, -16, 8, 64, -58, 6, 13, -3});
+  REQUIRE(ai8x_bias(.3f, 8, 4) == 16);
+  REQUIRE(ai8x_bias(-.2f, 8, 4) == -16);
+  REQUIRE(ai8x_bias(1.5f, 64, 8) == 12288);
+  REQUIRE(ai8x_bias(-.003f, 64, 8) == 0);
   REQUIRE(shift_exponent(1e-30f, 8) == 15);
   REQUIRE(shift_exponent(1e30f, 8) == -15);
   REQUIRE(shift_exponent(0.0f, 8) == 15);

@@ -324,6 +324,50 @@ TEST_CASE("D7_order of batches does not matter where it says so") {
   }
 }
 
+TEST_CASE("D8_f16_bf16_and_f64 tensors are observed as their f32 values") {
+  // f16: its largest number, an overflow that became infinity, a denormal; every other element of a strided view
+  const std::uint16_t halves[8] = {0x7bff, 0xdead, 0x7c00, 0xdead, 0x0001, 0xdead, 0xc000, 0xdead};
+  tensor_view v;
+  REQUIRE(make_view(dtype::f16, shape{8}, const_cast<std::uint16_t*>(halves), sizeof halves, v) == status::ok);
+  v.dims = shape{4};
+  v.strides[0] = 2;
+  auto seen = make_observer("histogram");
+  REQUIRE(seen->observe(v));
+  CHECK(seen->stats().max == 65504);
+  CHECK(seen->stats().min == -2);
+  CHECK(seen->stats().count == 3);
+  CHECK(seen->stats().positive_infinities == 1);
+  CHECK(seen->stats().sums->mean() == Approx((65504 + 0x1p-24 - 2) / 3));
+
+  // a reversed bf16 matrix per column equals the f32 one
+  const std::uint16_t brains[6] = {0x3f80, 0xc000, 0x4040, 0x4080, 0xc0a0, 0x40c0};  // 1 -2 3 / 4 -5 6
+  REQUIRE(make_view(dtype::bf16, shape{2, 3}, const_cast<std::uint16_t*>(brains + 5), 2, v) == status::buffer);
+  REQUIRE(make_view(dtype::bf16, shape{2, 3}, const_cast<std::uint16_t*>(brains), sizeof brains, v) == status::ok);
+  v.data = const_cast<std::uint16_t*>(brains + 5);
+  v.strides[0] = -3, v.strides[1] = -1;
+  auto columns = make_observer("min_max"), expected = make_observer("min_max");
+  REQUIRE(columns->observe(v, 1));
+  const float reversed[6] = {6, -5, 4, 3, -2, 1};
+  REQUIRE(expected->observe(reversed, 2, 3, 1));
+  CHECK(columns->stats() == expected->stats());
+  CHECK(columns->stats().channels[1].min == -5);
+
+  const double wide[3] = {1e300, 0.5, -1e-300};  // beyond f32: an infinity, and nothing
+  REQUIRE(make_view(dtype::f64, shape{3}, const_cast<double*>(wide), sizeof wide, v) == status::ok);
+  auto doubles = make_observer("min_max");
+  REQUIRE(doubles->observe(v));
+  CHECK(doubles->stats().positive_infinities == 1);
+  CHECK(doubles->stats().max == 0.5);
+  CHECK(doubles->stats().min == 0);
+
+  const statistics before = doubles->stats();
+  CHECK(doubles->observe(v, 1).failure().code == status::shape);
+  v.type = dtype::s8;
+  CHECK(doubles->observe(v).failure().code == status::dtype);
+  CHECK(columns->observe(tensor_view{}).failure().code == status::dtype);
+  CHECK(doubles->stats() == before);
+}
+
 TEST_CASE("methods are found whatever the case, and unknown ones are not") {
   for (const char* name :
        {"minmax", "moving_average", "percentile", "percentile_symmetric", "entropy", "entropy_onnxruntime", "mse",

@@ -4,6 +4,7 @@
 #include <limits>
 #include <vector>
 
+#include "quantal/num/int4.hpp"
 #include "quantal/quant/choose.hpp"
 
 using namespace quantal;
@@ -51,6 +52,38 @@ TEST_CASE("c8_dynamic_quantize_linear_example") {
   REQUIRE(quantize(x, 6, p, dtype::u8, q) == status::ok);
   const std::uint8_t expected[6] = {153, 255, 0, 26, 221, 179};
   for (int i = 0; i < 6; ++i) CHECK(q[i] == expected[i]);
+}
+
+TEST_CASE("c8_dynamic_quantize_linear_of_zeros_and_of_equal_values") {
+  quant_params p{3.0f, 7};
+  REQUIRE(choose_params(0, 0, {}, p) == status::ok);
+  CHECK(p.scale == 1.0f);
+  CHECK(p.zero_point == 0);
+  const float zeros[2] = {0, 0}, fives[2] = {5, 5};
+  std::uint8_t q[2] = {9, 9};
+  REQUIRE(quantize(zeros, 2, p, dtype::u8, q) == status::ok);
+  CHECK((q[0] == 0 && q[1] == 0));
+  REQUIRE(choose_params(5, 5, {}, p) == status::ok);  // widened to [0, 5]
+  CHECK(p.zero_point == 0);
+  REQUIRE(quantize(fives, 2, p, dtype::u8, q) == status::ok);
+  CHECK((q[0] == 255 && q[1] == 255));
+}
+
+// MatMulNBits with A = I returns the weights: [N, K] in blocks along K, low nibble first, zero points packed alike.
+TEST_CASE("c14_matmul_nbits_with_the_identity_returns_the_dequantized_blocks") {
+  std::uint8_t codes[16];  // one row of two blocks of 16: every nibble twice
+  for (int i = 0; i < 16; ++i) codes[i] = static_cast<std::uint8_t>((2 * i & 15) | ((2 * i + 1) & 15) << 4);
+  const float scales[2] = {1, 1};
+  std::int32_t zeros[2] = {8, 8};  // without zero points: 2^(bits - 1)
+  float w[32];
+  const affine_params p{scales, zeros, 2, 0, 16};
+  REQUIRE(dequantize(codes, shape{32}, p, dtype::u4, w) == status::ok);
+  for (int i = 0; i < 32; ++i) CHECK(w[i] == static_cast<float>(i % 16 - 8));
+  const std::uint8_t packed = 0x21;
+  for (size_t b = 0; b < 2; ++b) zeros[b] = packed_get(&packed, b, 4);
+  CHECK((zeros[0] == 1 && zeros[1] == 2));
+  REQUIRE(dequantize(codes, shape{32}, p, dtype::u4, w) == status::ok);
+  for (int i = 0; i < 32; ++i) CHECK(w[i] == static_cast<float>(i % 16 - (i < 16 ? 1 : 2)));
 }
 
 TEST_CASE("c8_int16_ties") {

@@ -5,15 +5,21 @@
 //   choose PRESET TYPE SYMMETRIC REDUCE     f64 min, f64 max -> i32 status, f32 scale, i32 zero point
 //   quantize PRESET TYPE           f32 x, f32 scale, i32 zero point -> i32 code
 //   dequantize                     i32 code, f32 scale, i32 zero point -> f32
+//   nbits K BLOCK                  per row of K: u4 codes packed, f32 scales, u4 zero points packed -> f32 [K]
+//   small FORMAT                   f32 x, f32 scale, i32 -> i32 code of a small float, saturating
 //   requant CONTRACT TYPE          i32 acc, f32 input, f32 weight, f32 output scale, i32 zero point -> i32 code
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "quantal/num/float16.hpp"
 #include "quantal/num/float8.hpp"
+#include "quantal/num/int4.hpp"
 #include "quantal/quant/choose.hpp"
 #include "quantal/quant/requant_plan.hpp"
+#include "quantal/quant/view.hpp"
 
 using namespace quantal;
 
@@ -110,6 +116,24 @@ std::int32_t requantized(const accumulator& a, contract rule, dtype type) {
   return code;
 }
 
+// MatMulNBits' weights: blocks along K, low nibble first.
+int nbits(std::size_t depth, std::size_t block) {
+  const std::size_t blocks = (depth + block - 1) / block, row = blocks * block;
+  std::vector<std::uint8_t> codes(row / 2), packed(packed_bytes(blocks, 4));
+  std::vector<float> scales(blocks), w(depth);
+  std::vector<std::int32_t> zeros(blocks);
+  while (std::fread(codes.data(), 1, codes.size(), stdin) == codes.size()) {
+    if (std::fread(scales.data(), sizeof(float), blocks, stdin) != blocks) return 1;
+    if (std::fread(packed.data(), 1, packed.size(), stdin) != packed.size()) return 1;
+    for (std::size_t b = 0; b < blocks; ++b) zeros[b] = packed_get(packed.data(), b, 4);
+    const affine_params p{scales.data(), zeros.data(), blocks, 0, static_cast<std::int64_t>(block)};
+    if (dequantize(codes.data(), shape{static_cast<std::int64_t>(depth)}, p, dtype::u4, w.data()) != status::ok)
+      return 1;
+    if (std::fwrite(w.data(), sizeof(float), depth, stdout) != depth) return 1;
+  }
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -147,6 +171,18 @@ int main(int argc, char** argv) {
   if (verb == "dequantize") {
     return filter<coded>([](const coded& c) { return dequantize_value(c.q, {c.scale, c.zero_point}); });
   }
+  if (verb == "small") {
+    return filter<value>([&](const value& v) {
+      tensor_view from, to;
+      float x = v.x, scale = v.scale;
+      std::uint8_t code = 0;
+      const bool made = make_view(dtype::f32, shape{1}, &x, sizeof x, from) == status::ok &&
+                        make_view(type, shape{1}, &code, 1, to) == status::ok;
+      if (!made || quantize(from, to, {&scale, nullptr, 1, -1, 0}) != status::ok) return INT32_MIN;
+      return std::int32_t{code};
+    });
+  }
+  if (verb == "nbits") return nbits(std::strtoul(argv[2], nullptr, 10), std::strtoul(argv[3], nullptr, 10));
   if (verb == "requant") {
     contract rule = contract::fp32_rne;
     for (const contract c : {contract::fp32_rne, contract::fixed_double, contract::fixed_single}) {

@@ -217,6 +217,84 @@ def onnxruntime_kernels():
         check(f"requant fp32_rne against QLinearMatMul {name}", np.concatenate(ours), np.concatenate(theirs))
 
 
+def onnxruntime_known_answers():
+    """c.8 and c.14 on random inputs: DynamicQuantizeLinear, QuantizeLinear to float8, MatMulNBits."""
+    try:
+        import onnxruntime
+        from onnx import TensorProto, helper
+    except ImportError:
+        return
+    info = helper.make_tensor_value_info
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+
+    def session(node, inputs, outputs, extra=()):
+        graph = helper.make_graph([node], "g", inputs, outputs)
+        opsets = [helper.make_opsetid("", 21), *extra]
+        return onnxruntime.InferenceSession(helper.make_model(graph, opset_imports=opsets, ir_version=10).SerializeToString(), options,
+                                            providers=["CPUExecutionProvider"])
+
+    random = np.random.default_rng(14)
+    dynamic = session(helper.make_node("DynamicQuantizeLinear", ["x"], ["y", "s", "z"]), [info("x", 1, [None])],
+                      [info("y", TensorProto.UINT8, [None]), info("s", 1, []), info("z", TensorProto.UINT8, [])])
+    inputs = [np.zeros(3, np.float32), np.full(2, 5, np.float32), np.array([0, 2, -3, -2.5, 1.34, 0.5], np.float32)]
+    inputs += [((random.standard_normal(int(random.integers(1, 60))) + random.choice([0, 0, 3])) * np.exp(random.uniform(-5, 5))).astype(np.float32)
+               for _ in range(1000)]
+    theirs = [dynamic.run(None, {"x": x}) for x in inputs]
+    chosen = choose("torch", "u8", False, False, np.array([[x.min(), x.max()] for x in inputs], np.float32))  # f32, as the operator is specified
+    same = chosen["scale"] == np.array([t[1] for t in theirs])
+    # All zeros: scale 1 in ONNX, the floor eps in torch's preset; scales below that floor do not occur here.
+    same |= np.array([not x.any() and t[1] == 1 for x, t in zip(inputs, theirs)])
+    check("DynamicQuantizeLinear, scale", same, np.ones(len(inputs), bool))
+    ours, codes = [], []
+    for x, (y, s, z) in zip(inputs, theirs):
+        record = np.zeros(len(x), VALUE)
+        record["x"], record["scale"], record["zero_point"] = x, s, z
+        ours.append(record)
+        codes.append(y.astype(np.int32))
+    check("DynamicQuantizeLinear, codes", np.frombuffer(run(["quantize", "onnxruntime", "u8"], np.concatenate(ours)), np.int32), np.concatenate(codes))
+    zeros = np.array([z for _, _, z in theirs], np.int32)
+    near = chosen["zero_point"] == zeros
+    near |= np.array([not x.any() for x in inputs])
+    check("DynamicQuantizeLinear, zero point", near, np.ones(len(inputs), bool))
+
+    for name, kind in (("f8e4m3fn", TensorProto.FLOAT8E4M3FN), ("f8e5m2", TensorProto.FLOAT8E5M2)):
+        graph = helper.make_graph([helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]), helper.make_node("Cast", ["q"], ["y"], to=1)], "g",
+                                  [info("x", 1, [None]), info("s", 1, [])], [info("y", 1, [None])],
+                                  [helper.make_tensor("z", kind, [], b"\0", raw=True)])
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+        quantize = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        ours, theirs = [], []
+        for _ in range(20):
+            scale = np.float32(np.exp(random.uniform(-4, 4)))
+            x = np.concatenate([[1e5, 200, -1e5, 0], random.standard_normal(500) * scale * np.exp(random.uniform(-3, 6, 500))]).astype(np.float32)
+            theirs.append(quantize.run(None, {"x": x, "s": np.array(scale)})[0])
+            record = np.zeros(len(x), VALUE)
+            record["x"], record["scale"] = x, scale
+            codes = np.frombuffer(run(["small", name], record), np.int32).astype(np.uint16)
+            ours.append(np.frombuffer(run(["decode", name], codes), np.float32))
+        check(f"QuantizeLinear to {name}, saturating", np.concatenate(ours), np.concatenate(theirs))
+
+    depth, block, columns = 48, 16, 25
+    kb = depth // block
+    ours, theirs = [], []
+    for with_zeros in (False, True):
+        names = ["a", "b", "s"] + (["z"] if with_zeros else [])
+        node = helper.make_node("MatMulNBits", names, ["y"], domain="com.microsoft", K=depth, N=columns, bits=4, block_size=block)
+        shapes = [info("a", 1, [depth, depth]), info("b", TensorProto.UINT8, [columns, kb, block // 2]), info("s", 1, [columns * kb])]
+        shapes += [info("z", TensorProto.UINT8, [columns * ((kb + 1) // 2)])] if with_zeros else []
+        multiply = session(node, shapes, [info("y", 1, [depth, columns])], [helper.make_opsetid("com.microsoft", 1)])
+        for _ in range(20):
+            b = random.integers(0, 256, (columns, kb, block // 2)).astype(np.uint8)
+            s = np.exp(random.uniform(-4, 1, (columns, kb))).astype(np.float32)
+            z = random.integers(0, 256, (columns, (kb + 1) // 2)).astype(np.uint8) if with_zeros else np.full((columns, (kb + 1) // 2), 0x88, np.uint8)
+            feed = {"a": np.eye(depth, dtype=np.float32), "b": b, "s": s.ravel()}
+            theirs.append(multiply.run(None, {**feed, "z": z.ravel()} if with_zeros else feed)[0].T.ravel())
+            rows = b"".join(b[n].tobytes() + s[n].tobytes() + z[n].tobytes() for n in range(columns))
+            ours.append(np.frombuffer(run(["nbits", str(depth), str(block)], np.frombuffer(rows, np.uint8)), np.float32))
+    check(f"MatMulNBits with the identity, {2 * 20 * columns} rows", np.concatenate(ours), np.concatenate(theirs))
+
+
 def torch_observers():
     try:
         import torch
@@ -263,5 +341,6 @@ else:
     formats()
     onnxruntime_tools()
     onnxruntime_kernels()
+    onnxruntime_known_answers()
 print(f"tests: {results['passed']} passed, {results['failed']} failed, {results['skipped']} skipped")
 sys.exit(1 if results["failed"] else 0)

@@ -72,6 +72,13 @@ inline std::int32_t ai8x_code(float w, float factor, int bits) noexcept {
   return static_cast<std::int32_t>(std::min(std::max(q, -limit), limit - 1));
 }
 
+// A bias as the tool stores it in QAT mode: its code at the layer's shift k, in units of 8-bit weights times 7-bit
+// activations: clamp(floor(2^(b-1) 2^k bias + 0.5)) * 2^(b-8) * 128. (With a clip method upstream fails on any bias
+// since 2021; pass that factor.)
+inline float ai8x_bias(float bias, float factor, int bits) noexcept {
+  return std::ldexp(static_cast<float>(ai8x_code(bias, factor, bits)), bits - 8 + 7);
+}
+
 // numpy's str of a float32: the shortest digits that read back; scientific below 1e-4 and from 1e16.
 inline std::string numpy_text(float x) {
   char text[64];

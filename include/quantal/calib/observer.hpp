@@ -1,9 +1,9 @@
 // observer: sees batches, forgets them, keeps `statistics`. Streaming: memory does not grow with the data.
 //
 // One class per kind under calib/observers/; each says what it keeps, its memory and whether shards merge exactly.
-// Values are f32 (other types are converted on the way in). An observer is not shared between threads: give each thread
-// its own and merge. Every kind can also observe per channel: x is [outer, channels, inner], and each channel gets
-// an observer of the same kind.
+// Values are f32; tensor views of f16, bf16 and f64, strided too, are converted on the way in. An observer is not
+// shared between threads: give each thread its own and merge. Every kind can also observe per channel: x is [outer,
+// channels, inner], and each channel gets an observer of the same kind.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -12,6 +12,8 @@
 
 #include "quantal/base/result.hpp"
 #include "quantal/calib/statistics.hpp"
+#include "quantal/num/float16.hpp"
+#include "quantal/tensor/view.hpp"
 
 namespace quantal::calib {
 
@@ -56,6 +58,38 @@ class observer {
     return {};
   }
 
+  // Adds a tensor of f32, f16, bf16 or f64, whole or (axis >= 0) per index of an axis. A dense f32 tensor is read in
+  // place, others through an f32 copy: f64 is rounded (beyond f32's range it counts as an infinity). Errors: dtype,
+  // shape (no such axis), count, and those of check_view.
+  result<void> observe(const tensor_view& v, std::int32_t axis = -1) {
+    if (v.type != dtype::f32 && v.type != dtype::f16 && v.type != dtype::bf16 && v.type != dtype::f64)
+      return error{status::dtype,
+                   std::string("values of type ") + name_of(v.type) + " cannot be observed",
+                   {},
+                   "observe f32, f16, bf16 or f64"};
+    if (const status bad = check_view(v, UINT64_MAX, UINT64_MAX); bad != status::ok)
+      return error{bad, "a tensor that cannot be read", {}, {}};
+    if (axis < -1 || axis >= v.dims.rank)
+      return error{status::shape,
+                   "axis " + std::to_string(axis) + " of a tensor of rank " + std::to_string(v.dims.rank),
+                   {},
+                   "give -1 for the whole tensor, or an axis"};
+    std::vector<float> copy;
+    const float* x = static_cast<const float*>(v.data);
+    if (v.type != dtype::f32 || !v.is_dense()) {
+      copy = floats_of(v);
+      x = copy.data();
+    }
+    if (axis >= 0)
+      return observe(x, static_cast<std::size_t>(v.dims.elements(0, axis)), static_cast<std::size_t>(v.dims[axis]),
+                     static_cast<std::size_t>(v.dims.elements(axis + 1, v.dims.rank)));
+    if (!channels_.empty())
+      return error{
+          status::count, "values were observed per channel before, now per tensor", {}, "use one observer for each"};
+    observe(x, static_cast<std::size_t>(v.elements()));
+    return {};
+  }
+
   // Everything seen so far. Per channel: `channels`, and the whole tensor's figures where the kind merges.
   const statistics& stats() const {
     if (!channels_.empty() && !collected_) collect();
@@ -94,6 +128,28 @@ class observer {
   mutable statistics stats_;
 
  private:
+  static std::vector<float> floats_of(const tensor_view& v) {
+    const auto count = static_cast<std::size_t>(v.elements());
+    std::vector<std::uint64_t> dense((count * bits_of(v.type) / 8 + 7) / 8);
+    (void)copy_dense(v, dense.data());
+    const auto* bytes = reinterpret_cast<const unsigned char*>(dense.data());
+    const auto element = [bytes](std::size_t i, auto zero) {
+      decltype(zero) value;
+      __builtin_memcpy(&value, bytes + i * sizeof value, sizeof value);
+      return value;
+    };
+    std::vector<float> out(count);
+    for (std::size_t i = 0; i < count; ++i) {
+      switch (v.type) {
+        case dtype::f16: out[i] = f16_to_f32(element(i, std::uint16_t{})); break;
+        case dtype::bf16: out[i] = bf16_to_f32(element(i, std::uint16_t{})); break;
+        case dtype::f64: out[i] = static_cast<float>(element(i, double{})); break;
+        default: out[i] = element(i, float{}); break;
+      }
+    }
+    return out;
+  }
+
   void collect() const {
     statistics whole = clone_empty()->stats_;
     std::vector<statistics> parts;
