@@ -15,10 +15,11 @@
 //                  bias with everything else.
 //   in place       1 x 1 kernels and unpadded images need no band where the leaf reads codes as they are.
 //
-// A task is a rectangle of output pixels by a range of panels. The band of a task stays in L2; a panel meets all its
-// pixels. With R output pixels a task reads K * columns bytes of weights per panel once more, and saves reading its
-// band (pixels * in_c elements) from beyond L2 for every panel: the rectangle has at least as many pixels as make the
-// first the smaller. Freestanding.
+// A task is a rectangle of output pixels by a range of panels. The band of a task and its output stay in L2. A panel
+// stays in L1 and meets all pixels; or, where few channels make all panels small, a block of pixels meets them all.
+// With R output pixels a task reads K * columns bytes of weights per panel once more, and saves reading its band
+// (pixels * in_c elements) from beyond L2 for every panel: the rectangle has at least as many pixels as make the first
+// the smaller. Freestanding.
 #pragma once
 #include "quantal/kernels/conv_desc.hpp"
 
@@ -33,6 +34,7 @@ struct conv_plan {
   bool merged_taps = false;
   bool wide = false;                // panels are widened into L1
   bool overlaps = false;            // a block is stored during the next one
+  bool inputs_stay = false;         // all panels fit in L1: a block of pixels meets them one after another
   bool linear_out = false;          // a task's output rows follow each other at the pixel stride
   int32_t prepared_zero_point = 0;  // of the input in the leaf's form
   int32_t weight_zero_point = 0;    // of the packed s8 form; not 0: window sums are subtracted
@@ -120,10 +122,10 @@ constexpr void choose_taps(conv_plan& p) noexcept {
   p.step_w = s.kernel_w == 1 ? 1 : s.stride_w;
 }
 
-// The rectangle of output pixels of a task; see the top of the file.
+// The rectangle of output pixels of a task; see the top of the file. `budget` is half of a 512 KiB L2.
 constexpr void choose_tiles(conv_plan& p, size_t width, const conv_tiling& forced) noexcept {
   const conv_layout& l = p.layout;
-  constexpr int64_t budget = 224 * 1024;
+  constexpr int64_t budget = 256 * 1024;
   const int64_t element = lhs_bytes(*p.leaf), columns = p.leaf->layout.columns;
   const int64_t channels = l.shape.in_c > 0 ? l.shape.in_c : 1;
   const int64_t least = divide_up(p.taps * p.tap_depth * columns, channels * element) + 2 * p.leaf->rows;
@@ -133,8 +135,10 @@ constexpr void choose_tiles(conv_plan& p, size_t width, const conv_tiling& force
   const int64_t fit_w = (pixels / window_h(p) - window_w(p)) / p.step_w + 1;
   if (fit_w < p.tile_w) p.tile_w = fit_w < least ? (least < l.out_w ? least : l.out_w) : fit_w;
   if (p.tile_w > 0) p.tile_w = divide_up(l.out_w, divide_up(l.out_w, p.tile_w));
-  const int64_t row_pixels = p.tile_w > 0 ? band_pixels(p.tile_w, p.step_w, window_w(p)) : 1;
-  int64_t rows = (pixels / row_pixels - window_h(p)) / p.step_h + 1;
+  // Band rows and the output that they make, which each panel writes a part of.
+  const int64_t band_row = (p.tile_w > 0 ? band_pixels(p.tile_w, p.step_w, window_w(p)) : 1) * pixel;
+  const int64_t out_row = p.tile_w * l.shape.out_c * (is_code(l.out) ? 1 : 4);
+  int64_t rows = (budget - (window_h(p) - p.step_h) * band_row) / (p.step_h * band_row + out_row);
   const int64_t least_rows = p.tile_w > 0 ? divide_up(least, p.tile_w) : 1;
   if (rows < least_rows) rows = least_rows;
   const int64_t wanted =
@@ -176,6 +180,16 @@ constexpr bool one_chunk(const conv_plan& p) noexcept {
   return p.chunk_taps >= p.taps && p.chunk_steps >= p.tap_steps;
 }
 
+// Bytes of a panel as blocks read it.
+constexpr int64_t read_panel_bytes(const conv_plan& p) noexcept {
+  const panel_layout& l = p.leaf->layout;
+  return p.taps * p.tap_steps * (p.wide ? p.leaf->wide_bytes : l.depth * l.columns);
+}
+// Panels of one group that a task takes.
+constexpr int64_t panels_together(const conv_plan& p) noexcept {
+  return p.panels_per_group < p.panels_per_task ? p.panels_per_group : p.panels_per_task;
+}
+
 // Sizes of a task's workspace; false: they do not fit.
 constexpr bool choose_conv_workspace(conv_plan& p) noexcept {
   const gemm_leaf& leaf = *p.leaf;
@@ -194,7 +208,8 @@ constexpr bool choose_conv_workspace(conv_plan& p) noexcept {
     band += over * static_cast<uint64_t>(lhs_bytes(leaf));
   }
   if (band > UINT64_MAX / 64 || pixels > UINT64_MAX / 64 / (columns + 1) / sizeof(int32_t)) return false;
-  const uint64_t chunk = static_cast<uint64_t>(p.chunk_taps * p.chunk_steps) * static_cast<uint64_t>(leaf.wide_bytes);
+  uint64_t chunk = static_cast<uint64_t>(p.chunk_taps * p.chunk_steps) * static_cast<uint64_t>(leaf.wide_bytes);
+  if (p.inputs_stay) chunk = static_cast<uint64_t>(panels_together(p) * read_panel_bytes(p));
   const uint64_t acc_rows = one_chunk(p) ? static_cast<uint64_t>(leaf.rows) * (p.overlaps ? 2 : 1) : pixels;
   const uint64_t blocks = pixels / static_cast<uint64_t>(leaf.rows) + 1;
   p.rows_at = round_up(band, gemm_alignment);
@@ -239,6 +254,9 @@ inline status plan_conv(const conv_desc& d, const gemm_leaf& leaf, size_t width,
   if (size_t fits = 0; !checked_size(p.packed_bytes, fits)) return status::overflow;
   detail::choose_tiles(p, width, forced);
   detail::choose_conv_chunks(p);
+  constexpr int64_t l1_share = 20 * 1024;
+  p.inputs_stay = detail::one_chunk(p) && detail::panels_together(p) > 1 &&
+                  detail::read_panel_bytes(p) <= l1_share / detail::panels_together(p);
   p.overlaps = leaf.overlaps && !p.layout.has_table && detail::one_chunk(p) && leaf.store(p.store);
   const image_strides &o = p.layout.out_strides, &r = p.layout.residual_strides;
   p.linear_out = p.tile_w == p.layout.out_w && o.row == p.layout.out_w * o.pixel &&

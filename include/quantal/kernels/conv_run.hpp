@@ -27,6 +27,7 @@ struct conv_task {
   const conv_layout& l;
   uint8_t* scratch;
   int64_t image, y0, x0, h, w;
+  store_args current;
   store_args pending[2];
   int32_t turn = 0;
   bool waiting = false;
@@ -128,40 +129,48 @@ struct conv_task {
     }
   }
 
-  // Pixels [first, first + count), which are equally far apart in the output.
-  store_args store_of(const const_panel_parts& parts, const int32_t* acc_block, int64_t first, int32_t count,
-                      int64_t column, int32_t live) const noexcept {
-    store_args a = p.store;
-    const int64_t y = y0 + first / w, x = x0 + first % w;
-    const int64_t at = image * l.out_strides.image + y * l.out_strides.row + x * l.out_strides.pixel + column;
-    a.acc = acc_block;
-    a.rows = count;
-    a.live_columns = live;
-    a.out = static_cast<uint8_t*>(call.b.out) + (is_code(l.out) ? at : at * 4);
-    a.bias = parts.bias;
-    a.ratio = parts.ratio;
-    a.multiplier = parts.multiplier;
-    if (a.residual_type != dtype::none) {
-      const image_strides& r = l.residual_strides;
-      a.residual = static_cast<const uint8_t*>(call.b.residual) + image * r.image + y * r.row + x * r.pixel + column;
+  // What the stores of a panel have in common.
+  void start_panel(const const_panel_parts& parts, int32_t live) noexcept {
+    current.live_columns = live;
+    current.bias = parts.bias;
+    current.ratio = parts.ratio;
+    current.multiplier = parts.multiplier;
+  }
+
+  // Pixels [first, first + count) of the task, equally far apart in the output, channels from `column` on.
+  void aim(int64_t first, int32_t count, int64_t column, const int32_t* acc_block) noexcept {
+    int64_t y = y0, x = x0 + first;
+    if (!p.linear_out) {
+      y += first / w;
+      x = x0 + first % w;
     }
-    return a;
+    const int64_t at = image * l.out_strides.image + y * l.out_strides.row + x * l.out_strides.pixel + column;
+    current.acc = acc_block;
+    current.rows = count;
+    current.out = static_cast<uint8_t*>(call.b.out) + (is_code(l.out) ? at : at * 4);
+    if (current.residual_type == dtype::none) return;
+    const image_strides& r = l.residual_strides;
+    current.residual =
+        static_cast<const uint8_t*>(call.b.residual) + image * r.image + y * r.row + x * r.pixel + column;
   }
 
   // A block's sums are complete: to the output, one run of pixels per output row.
-  void finish(const const_panel_parts& parts, const block_args& a, int64_t first, int64_t column) noexcept {
+  void finish(const block_args& a, int64_t first, int64_t column) noexcept {
     if (p.weight_zero_point != 0) correct(first, a.live_rows, a.acc);
     for (int32_t done = 0; done < a.live_rows;) {
-      const int64_t at = first + done, in_row = w - at % w;
       const int32_t left = a.live_rows - done;
-      const int32_t count = p.linear_out || in_row > left ? left : static_cast<int32_t>(in_row);
-      const store_args s = store_of(parts, a.acc + done * p.leaf->layout.columns, at, count, column, a.live_columns);
+      int32_t count = left;
+      if (!p.linear_out) {
+        const int64_t in_row = w - (first + done) % w;
+        if (in_row < left) count = static_cast<int32_t>(in_row);
+      }
+      aim(first + done, count, column, a.acc + done * p.leaf->layout.columns);
       done += count;
       if (!p.overlaps || done < a.live_rows) {
-        store_block(*p.leaf, s, call.table());
+        store_block(*p.leaf, current, call.table());
         continue;
       }
-      pending[turn] = s;
+      pending[turn] = current;
       turn ^= 1;
       waiting = true;
     }
@@ -200,17 +209,23 @@ struct conv_task {
       }
       (p.wide ? leaf.block_wide : leaf.block)(a);
       waiting = false;
-      if (last) finish(parts, a, i, column);
+      if (last) finish(a, i, column);
     }
   }
 
+  // The channels of a panel: the first, and how many.
+  int64_t first_channel(int64_t index, int32_t& live) const noexcept {
+    const int32_t columns = p.leaf->layout.columns;
+    const int64_t within = index % p.panels_per_group * columns, group_columns = p.merged_groups * l.shape.group_out();
+    live = group_columns - within < columns ? static_cast<int32_t>(group_columns - within) : columns;
+    return index / p.panels_per_group * group_columns + within;
+  }
+
   void panel(int64_t index) noexcept {
-    const panel_layout& layout = p.leaf->layout;
-    const const_panel_parts parts = parts_of(call.panel(index), layout);
-    const int64_t within = index % p.panels_per_group * layout.columns;
-    const int64_t group_columns = p.merged_groups * l.shape.group_out(), left = group_columns - within;
-    const int64_t column = index / p.panels_per_group * group_columns + within;
-    const int32_t live = left < layout.columns ? static_cast<int32_t>(left) : layout.columns;
+    const const_panel_parts parts = parts_of(call.panel(index), p.leaf->layout);
+    int32_t live = 0;
+    const int64_t column = first_channel(index, live);
+    start_panel(parts, live);
     int64_t tap = 0, step = 0;
     do {
       const int64_t count = p.taps - tap < p.chunk_taps ? p.taps - tap : p.chunk_taps;
@@ -220,6 +235,37 @@ struct conv_task {
       step = row_done ? 0 : step + steps;
       if (row_done) tap += count;
     } while (tap < p.taps);
+  }
+
+  // Panels [first, end) of a group, all in L1, for one block of pixels after another.
+  void small_panels(int64_t first, int64_t end) noexcept {
+    const gemm_leaf& leaf = *p.leaf;
+    const panel_layout& layout = leaf.layout;
+    const int64_t bytes = read_panel_bytes(p);
+    uint8_t* wide = scratch + p.chunk_at;
+    for (int64_t k = first; p.wide && k < end; ++k)
+      leaf.widen(parts_of(call.panel(k), layout).weights, p.taps * p.tap_steps, wide + (k - first) * bytes);
+    block_args a;
+    a.taps = taps();
+    a.tap_count = static_cast<int32_t>(p.taps);
+    a.steps = p.tap_steps;
+    a.lhs_unsigned = l.in == dtype::u8;
+    for (int64_t i = 0; i < pixels(); i += leaf.rows) {
+      a.live_rows = pixels() - i < leaf.rows ? static_cast<int32_t>(pixels() - i) : leaf.rows;
+      a.row_step = row_steps()[i / leaf.rows];
+      a.rows = rows() + i;
+      for (int64_t k = first; k < end; ++k) {
+        const const_panel_parts parts = parts_of(call.panel(k), layout);
+        const int64_t column = first_channel(k, a.live_columns);
+        a.panel = p.wide ? wide + (k - first) * bytes : parts.weights;
+        a.acc = acc() + turn * leaf.rows * layout.columns;
+        a.pending = waiting ? &pending[turn ^ 1] : nullptr;
+        (p.wide ? leaf.block_wide : leaf.block)(a);
+        waiting = false;
+        start_panel(parts, a.live_columns);
+        finish(a, i, column);
+      }
+    }
   }
 
   // The sum of each window, by the panel of ones: the same for all columns of a group.
@@ -246,14 +292,18 @@ struct conv_task {
   [[gnu::noinline]] void run(int64_t first_panel, int64_t end_panel) noexcept {
     if (!p.in_place) fill_band();
     find_windows();
-    int64_t group = -1;
-    for (int64_t i = first_panel; i < end_panel; ++i) {
-      if (i / p.panels_per_group != group) {
-        group = i / p.panels_per_group;
-        set_taps(group);
-        if (p.weight_zero_point != 0) add_windows();
-      }
-      panel(i);
+    current = p.store;
+    for (int64_t i = first_panel; i < end_panel;) {
+      const int64_t group = i / p.panels_per_group;
+      const int64_t group_end =
+          (group + 1) * p.panels_per_group < end_panel ? (group + 1) * p.panels_per_group : end_panel;
+      set_taps(group);
+      if (p.weight_zero_point != 0) add_windows();
+      if (p.inputs_stay)
+        small_panels(i, group_end);
+      else
+        for (int64_t k = i; k < group_end; ++k) panel(k);
+      i = group_end;
     }
     flush();
   }
@@ -272,7 +322,7 @@ inline void conv_call::task(uint64_t index, uint8_t* scratch) const noexcept {
   const int64_t first = panel_tile * p.panels_per_task;
   const int64_t end = p.panels - first < p.panels_per_task ? p.panels : first + p.panels_per_task;
   const default_fp_env standard;
-  conv_task work{*this, p, l, scratch, image, y0, x0, h, w, {}, 0, false};
+  conv_task work{*this, p, l, scratch, image, y0, x0, h, w, {}, {}, 0, false};
   if (p.leaf->begin != nullptr) p.leaf->begin();
   work.run(first, end);
   if (p.leaf->end != nullptr) p.leaf->end();

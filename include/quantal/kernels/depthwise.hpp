@@ -315,6 +315,11 @@ struct depthwise_call {
     return s;
   }
 
+  int32_t live_channels(int64_t block) const noexcept {
+    const int64_t left = p.layout.shape.out_c - block * p.channels;
+    return left < p.channels ? static_cast<int32_t>(left) : p.channels;
+  }
+
   // `count` pixels of padding, as words.
   void pad(uint8_t* words, int64_t count) const noexcept {
     const uint8_t zero = static_cast<uint8_t>(p.prepared_zero_point);
@@ -330,42 +335,47 @@ struct depthwise_call {
     }
   }
 
-  // Unit `index` (of padded rows) of one block, pixels [left, left + tile_in_w) of the padded width.
-  void build(const scratch& s, int64_t image, int64_t index, int64_t left, int64_t block,
-             uint8_t* words) const noexcept {
+  // Unit `index` (of padded rows), pixels [left, left + tile_in_w) of the padded width, of blocks [first, last).
+  void build(const scratch& s, int64_t image, int64_t index, int64_t left, int64_t first, int64_t last) const noexcept {
     const conv_layout& l = p.layout;
-    const int64_t first = block * p.channels;
-    const int32_t live = l.shape.out_c - first < p.channels ? static_cast<int32_t>(l.shape.out_c - first) : p.channels;
     const int64_t from = left - l.shape.pad_left;  // image column of the first word
     const int64_t skip = from < 0 ? (-from < p.tile_in_w ? -from : p.tile_in_w) : 0;
     int64_t live_end = l.shape.in_w - from < p.tile_in_w ? l.shape.in_w - from : p.tile_in_w;
     if (live_end < skip) live_end = skip;
-    const int64_t pixels = live_end - skip;
-    pad(words, skip);
-    pad(words + live_end * p.channels * 4, p.tile_in_w - live_end);
     interleave_args a;
-    a.pixels = pixels;
+    a.pixels = live_end - skip;
     a.is_unsigned = l.in == dtype::u8;
     a.zero_point = l.in_zero_point;
-    a.out = words + skip * p.channels * 4;
-    const bool whole = p.multiplier == 1 && live == p.channels;
+    const uint8_t* rows[max_unit_rows] = {};
     for (int32_t r = 0; r < p.leaf->unit_rows; ++r) {
       const int64_t y = index * p.leaf->unit_step + r - l.shape.pad_top;
-      a.rows[r] = s.padding;
-      a.steps[r] = 0;
-      if (y < 0 || y >= l.shape.in_h || pixels <= 0) continue;
-      const uint8_t* row = in + image * l.in_strides.image + y * l.in_strides.row + (from + skip) * l.in_strides.pixel;
-      if (whole) {
-        a.rows[r] = row + first;
+      if (y >= 0 && y < l.shape.in_h && a.pixels > 0)
+        rows[r] = in + image * l.in_strides.image + y * l.in_strides.row + (from + skip) * l.in_strides.pixel;
+    }
+    const uint64_t ring_bytes = p.unit_bytes * static_cast<uint64_t>(p.ring);
+    uint8_t* words = s.ring + p.unit_bytes * static_cast<uint64_t>(index % p.ring);
+    for (int64_t block = first; block < last; ++block, words += ring_bytes) {
+      if (skip > 0) pad(words, skip);
+      if (live_end < p.tile_in_w) pad(words + live_end * p.channels * 4, p.tile_in_w - live_end);
+      if (a.pixels <= 0) continue;
+      const int64_t channel = block * p.channels;
+      const int32_t live = live_channels(block);
+      const bool whole = p.multiplier == 1 && live == p.channels;
+      for (int32_t r = 0; r < p.leaf->unit_rows; ++r) {
+        a.rows[r] = s.padding;
+        a.steps[r] = 0;
+        if (rows[r] == nullptr) continue;
+        a.rows[r] = rows[r] + channel;
         a.steps[r] = l.in_strides.pixel;
-      } else {
+        if (whole) continue;
         uint8_t* to = s.expanded + r * p.tile_in_w * p.channels;
-        expand(row, pixels, first, live, to);
+        expand(rows[r], a.pixels, channel, live, to);
         a.rows[r] = to;
         a.steps[r] = p.channels;
       }
+      a.out = words + skip * p.channels * 4;
+      p.leaf->interleave(a);
     }
-    if (pixels > 0) p.leaf->interleave(a);
   }
 
   // The portable way out: sums in word order -> channels in order -> any epilogue.
@@ -406,43 +416,47 @@ struct depthwise_call {
     store_block(portable, a, l.has_table ? packed + gemm_alignment : nullptr);
   }
 
-  // One output row of one block, columns [x, x + pixels).
-  void row(const scratch& s, int64_t image, int64_t y, int64_t x, int64_t pixels, int64_t block,
-           const uint8_t* ring) const noexcept {
+  // What the rows of a pass have in common.
+  depthwise_row common_row(int64_t pixels) const noexcept {
     const conv_layout& l = p.layout;
-    const int64_t top = y * l.shape.stride_h, unit0 = top / p.leaf->unit_step, phase = top % p.leaf->unit_step;
-    cover_window(*p.leaf, phase, l.shape.kernel_h, l.shape.dilation_h,
-                 [&](int64_t index, int64_t unit, int64_t, int32_t) {
-                   s.units[index] = ring + p.unit_bytes * static_cast<uint64_t>((unit0 + unit) % p.ring);
-                 });
-    uint8_t* packed_block =
-        const_cast<uint8_t*>(packed) + depthwise_prefix + static_cast<uint64_t>(block) * p.block_bytes;
-    const depthwise_parts parts = depthwise_parts_of(packed_block, p.channels);
-    const int64_t first = block * p.channels;
     depthwise_row a;
-    a.units = s.units;
-    a.unit_count = static_cast<int32_t>(p.phase_units[phase]);
     a.kernel_w = l.shape.kernel_w;
     a.tap_step = l.shape.dilation_w * p.channels * 4;
     a.pixel_step = l.shape.stride_w * p.channels * 4;
     a.pixels = pixels;
-    a.weights = packed_block + p.phase_weights[phase];
-    a.bias = parts.word_bias;
-    a.ratio = parts.word_ratio;
     a.wide_ratio = p.wide_ratio;
     a.zero_point = l.out_zero_point;
     a.codes = l.codes;
     a.out_unsigned = l.out == dtype::u8;
-    a.live_channels = l.shape.out_c - first < p.channels ? static_cast<int32_t>(l.shape.out_c - first) : p.channels;
-    if (p.fast) {
-      a.out = out + image * l.out_strides.image + y * l.out_strides.row + x * l.out_strides.pixel + first;
-      a.out_stride = l.out_strides.pixel;
-      p.leaf->codes(a);
-    } else {
+    return a;
+  }
+
+  // One output row of one block from column x on; a.units, a.unit_count are set.
+  void row(depthwise_row& a, const scratch& s, int64_t image, int64_t y, int64_t x, int64_t block,
+           uint64_t weights) const noexcept {
+    const conv_layout& l = p.layout;
+    uint8_t* at = const_cast<uint8_t*>(packed) + depthwise_prefix + static_cast<uint64_t>(block) * p.block_bytes;
+    const depthwise_parts parts = depthwise_parts_of(at, p.channels);
+    const int64_t first = block * p.channels;
+    const int32_t live = live_channels(block);
+    a.weights = at + weights;
+    a.bias = parts.word_bias;
+    a.ratio = parts.word_ratio;
+    if (!p.fast) {
       a.out = s.sums;
       p.leaf->sums(a);
-      finish(s, parts, pixels, a.live_channels, image, y, x, first);
+      finish(s, parts, a.pixels, live, image, y, x, first);
+      return;
     }
+    uint8_t* to = out + image * l.out_strides.image + y * l.out_strides.row + x * l.out_strides.pixel + first;
+    const bool whole = live == p.channels;
+    a.out = whole ? to : s.expanded;
+    a.out_stride = whole ? l.out_strides.pixel : p.channels;
+    p.leaf->codes(a);
+    if (whole) return;
+    const uint8_t* from = s.expanded;
+    for (int64_t i = 0; i < a.pixels; ++i, to += l.out_strides.pixel, from += p.channels)
+      for (int32_t c = 0; c < live; ++c) to[c] = from[c];
   }
 
   // Blocks [first, last) over output rows [top, bottom) and columns [x, x + pixels).
@@ -450,22 +464,25 @@ struct depthwise_call {
             int64_t last) const noexcept {
     const conv_shape& shape = p.layout.shape;
     const uint64_t ring_bytes = p.unit_bytes * static_cast<uint64_t>(p.ring);
+    depthwise_row a = common_row(pixels);
+    a.units = s.units;
     int64_t built = 0;
     for (int64_t y = top; y < bottom; ++y) {
       const int64_t start = y * shape.stride_h;
-      const int64_t begin = start / p.leaf->unit_step;
+      const int64_t begin = start / p.leaf->unit_step, phase = start % p.leaf->unit_step;
       int64_t end = begin;
-      cover_window(*p.leaf, start % p.leaf->unit_step, shape.kernel_h, shape.dilation_h,
-                   [&](int64_t, int64_t unit, int64_t, int32_t) { end = begin + unit + 1; });
+      cover_window(*p.leaf, phase, shape.kernel_h, shape.dilation_h,
+                   [&](int64_t index, int64_t unit, int64_t, int32_t) {
+                     s.units[index] = s.ring + p.unit_bytes * static_cast<uint64_t>((begin + unit) % p.ring);
+                     end = begin + unit + 1;
+                   });
+      a.unit_count = static_cast<int32_t>(p.phase_units[phase]);
       if (built < begin) built = begin;
-      for (; built < end; ++built) {
-        for (int64_t b = first; b < last; ++b) {
-          uint8_t* ring = s.ring + static_cast<uint64_t>(b - first) * ring_bytes;
-          build(s, image, built, x * shape.stride_w, b, ring + p.unit_bytes * static_cast<uint64_t>(built % p.ring));
-        }
+      for (; built < end; ++built) build(s, image, built, x * shape.stride_w, first, last);
+      for (int64_t b = first; b < last; ++b) {
+        row(a, s, image, y, x, b, p.phase_weights[phase]);
+        for (int32_t u = 0; u < a.unit_count; ++u) s.units[u] += ring_bytes;
       }
-      for (int64_t b = first; b < last; ++b)
-        row(s, image, y, x, pixels, b, s.ring + static_cast<uint64_t>(b - first) * ring_bytes);
     }
   }
 

@@ -39,8 +39,7 @@ struct depthwise_row {
   int32_t zero_point = 0;
   code_limits codes;
   bool out_unsigned = false;
-  int32_t live_channels = 0;
-  void* out = nullptr;     // codes: pixel 0; sums: s32 [pixel][channels] in word order
+  void* out = nullptr;     // codes: pixel 0, all channels written; sums: s32 [pixel][channels] in word order
   int64_t out_stride = 0;  // codes: bytes from pixel to pixel
 };
 

@@ -52,7 +52,7 @@ inline void depthwise_codes(const depthwise_row& a) noexcept {
   for (int64_t x = 0; x < a.pixels; ++x, out += a.out_stride) {
     int32_t sums[depthwise_channels];
     depthwise_pixel(a, x, sums);
-    for (int32_t c = 0; c < a.live_channels; ++c)
+    for (int32_t c = 0; c < depthwise_channels; ++c)
       out[c] = static_cast<uint8_t>(requantize_value(sums[c], a.bias[c], q, static_cast<size_t>(c), a.codes));
   }
 }
