@@ -55,5 +55,13 @@ for cpu in cortex-a53:neon max:dotprod; do
   if [ "$out" = "${cpu#*:} ${cpu#*:}" ]; then passed=$((passed + 1)); echo "ok: dispatch on ${cpu%:*}: $out"
   else failed=$((failed + 1)); echo "FAILED: dispatch on ${cpu%:*}: $out"; fi
 done
+# The AArch64 kernels keep their sums in registers.
+for name in neon dotprod; do
+  aarch64-linux-gnu-g++ -std=c++20 -O3 -I "$root/include" -fno-exceptions $([ $name = dotprod ] && echo -march=armv8.2-a+dotprod) \
+    -c "$root/src/kernels/$name.cpp" -o "$work/$name.cpp.o"
+done
+if python3 "$root/tests/kernels/hot_loops.py" --objdump aarch64-linux-gnu-objdump "$work/neon.cpp.o" "$work/dotprod.cpp.o" >"$work/out"; then
+  passed=$((passed + 1)); grep '^ok' "$work/out"
+else failed=$((failed + 1)); cat "$work/out"; fi
 echo "tests: $passed passed, $failed failed, $skipped skipped"
 [ $failed -eq 0 ]

@@ -112,6 +112,22 @@ class gemm_problem {
     out_bytes = extent(s.m, s.n, d.out_stride) * (to_codes(kind) ? 1 : 4);
   }
 
+  // The same inputs, with outputs and workspace from elsewhere.
+  gemm_problem(const gemm_problem& other, memory& from)
+      : d(other.d),
+        lhs_bytes(other.lhs_bytes),
+        residual_bytes(other.residual_bytes),
+        out_bytes(other.out_bytes),
+        lhs(other.lhs),
+        rhs(other.rhs),
+        residual(other.residual),
+        bias(other.bias),
+        zeros(other.zeros),
+        ratios(other.ratios),
+        scales(other.scales),
+        m_(from),
+        r_(0) {}
+
   // The product by `leaf`; gaps between rows hold 0x55. Not ok: empty.
   std::vector<std::uint8_t> run(const gemm_leaf& leaf, std::size_t width = 1, const parallel_for& lanes = {},
                                 const gemm_blocking& forced = {}) {

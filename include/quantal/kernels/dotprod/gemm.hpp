@@ -15,6 +15,11 @@ inline constexpr int32_t gemm_rows = 4;
 inline constexpr int32_t gemm_columns = neon::gemm_columns;
 inline constexpr int32_t gemm_depth = 16;
 
+// Loads do not move across it: GCC 12 would load the weights of all groups first and spill sums to make room.
+inline void keep_order() noexcept {
+  __asm__ volatile("" ::: "memory");
+}
+
 // Group `Lane` (four depths) of a step: 16 columns x 4 weights against one lane of each row.
 template <int32_t Lane, int32_t Rows>
 inline void add_group(int32x4_t (&sum)[Rows][4], const int8x16_t (&x)[Rows], const int8_t* panel) noexcept {
@@ -26,6 +31,7 @@ inline void add_group(int32x4_t (&sum)[Rows][4], const int8x16_t (&x)[Rows], con
 #pragma GCC unroll 4
     for (int32_t j = 0; j < 4; ++j) sum[i][j] = vdotq_laneq_s32(sum[i][j], w[j], x[i], Lane);
   }
+  keep_order();
 }
 
 template <int32_t Rows>
@@ -38,7 +44,8 @@ inline void block_of(const block_args& a) noexcept {
       sum[i][j] = a.accumulate ? vld1q_s32(a.acc + i * gemm_columns + 4 * j) : vdupq_n_s32(0);
   }
   const int8_t* panel = static_cast<const int8_t*>(a.panel);
-  for (int32_t t = 0; t < a.tap_count && a.steps > 0; ++t) {
+  const int64_t steps = a.steps;
+  for (int32_t t = 0; t < a.tap_count && steps > 0; ++t) {
     const int8_t* row[Rows];
 #pragma GCC unroll 4
     for (int32_t i = 0; i < Rows; ++i) row[i] = static_cast<const int8_t*>(a.rows[i]) + a.taps[t];
@@ -52,7 +59,7 @@ inline void block_of(const block_args& a) noexcept {
       add_group<2>(sum, x, panel);
       add_group<3>(sum, x, panel);
       panel += gemm_depth * gemm_columns;
-    } while (++step < a.steps);
+    } while (++step < steps);
   }
 #pragma GCC unroll 4
   for (int32_t i = 0; i < Rows; ++i) {

@@ -1,0 +1,138 @@
+// No kernel touches a byte outside its buffers: products and convolutions of sizes 1..200 between inaccessible pages,
+// lhs, rhs, bias, scales, residual, packed weights, workspace and output each against one. A byte too many is a crash.
+#include "kernels/guarded.hpp"
+
+#include <sys/wait.h>
+
+#include <catch2/catch.hpp>
+#include <csignal>
+#include <cstdio>
+
+#include "kernels/conv_problem.hpp"
+#include "kernels/emulate/leaves.hpp"
+#include "quantal/kernels/conv.hpp"
+
+using namespace quantal;
+using quantal_test::any_kind;
+using quantal_test::every_leaf;
+using quantal_test::gemm_kind;
+using quantal_test::gemm_problem;
+using quantal_test::generator;
+using quantal_test::guarded_memory;
+
+namespace {
+
+void check_product(const gemm_leaf& leaf, const gemm_shape& s, generator& random, guarded_memory& memory) {
+  gemm_problem p(s, any_kind(random), random.next(), memory);
+  const bool right = p.run(leaf) == p.reference();
+  CAPTURE(leaf.isa, s.m, s.n, s.k);
+  CHECK(right);
+  CHECK(p.error == status::ok);
+  CHECK(memory.intact());
+  memory.reset();
+}
+
+void check_convolution(const gemm_leaf& leaf, const conv_shape& s, guarded_memory& memory) {
+  conv_test::problem p = conv_test::make(s);
+  const std::vector<std::uint8_t> wanted = conv_test::reference(p);
+  conv_plan plan;
+  REQUIRE(plan_conv(p.desc(), leaf, 1, plan) == status::ok);
+  const auto copy = [&](const std::vector<std::uint8_t>& from, std::uint64_t bytes) {
+    std::uint8_t* to = memory.take(bytes, 1);
+    std::memcpy(to, from.data(), static_cast<std::size_t>(bytes));
+    return to;
+  };
+  const std::uint64_t work_bytes = conv_workspace_bytes(plan, 1);
+  std::uint8_t* packed = memory.take(plan.packed_bytes, 64);
+  std::int32_t* bias = reinterpret_cast<std::int32_t*>(memory.take(p.bias.size() * 4, 4));
+  std::memcpy(bias, p.bias.data(), p.bias.size() * 4);
+  REQUIRE(pack_conv(plan, copy(p.weights, p.layout.weight_elements), bias, p.desc().finish, packed,
+                    plan.packed_bytes) == status::ok);
+  std::uint8_t* out = memory.take(p.out_bytes(), 4);
+  std::memset(out, 0x55, p.out_bytes());
+  const conv_buffers b{copy(p.in, p.layout.in_elements),
+                       p.layout.in_elements,
+                       packed,
+                       plan.packed_bytes,
+                       copy(p.residual, p.layout.residual_elements),
+                       p.layout.residual_elements,
+                       out,
+                       p.out_bytes(),
+                       memory.take(work_bytes, 64),
+                       work_bytes};
+  CAPTURE(leaf.isa, s.in_h, s.in_c, s.out_c, s.kernel_h);
+  CHECK(run_conv(plan, b) == status::ok);
+  CHECK(std::memcmp(out, wanted.data(), p.out_bytes()) == 0);
+  CHECK(memory.intact());
+  memory.reset();
+}
+
+}  // namespace
+
+TEST_CASE("products touch no byte outside their buffers") {
+  guarded_memory memory(16, 1 << 20);
+  for (const gemm_leaf* leaf : every_leaf()) {
+    generator random(3);
+    for (std::int64_t size = 1; size <= 200; ++size) {
+      const std::int64_t other = 1 + size * 7 % 19, third = 1 + size * 5 % 43;
+      for (int turn = 0; turn < 2; ++turn) {  // against both ends
+        check_product(*leaf, {size, other, third}, random, memory);
+        check_product(*leaf, {other, size, third}, random, memory);
+        check_product(*leaf, {other, third, size}, random, memory);
+      }
+    }
+    std::printf("guard pages, gemm: %s, 1200 products\n", leaf->isa);
+  }
+}
+
+TEST_CASE("convolutions touch no byte outside their buffers") {
+  guarded_memory memory(16, 1 << 20);
+  for (const gemm_leaf* leaf : every_leaf()) {
+    int count = 0;
+    for (std::int64_t size = 1; size <= 24; ++size)
+      for (const std::int64_t kernel : {1, 3}) {
+        conv_shape s;
+        s.in_h = 1 + size % 6;
+        s.in_w = size;
+        s.in_c = 1 + size * 7 % 67;
+        s.out_c = 1 + size * 5 % 37;
+        s.kernel_h = s.kernel_w = kernel;
+        s.pad_top = s.pad_left = s.pad_bottom = s.pad_right = kernel / 2;
+        for (int turn = 0; turn < 2; ++turn, ++count) check_convolution(*leaf, s, memory);
+      }
+    std::printf("guard pages, conv: %s, %d convolutions\n", leaf->isa, count);
+  }
+}
+
+TEST_CASE("the guard notices a pattern that changed") {
+  guarded_memory memory(2, 4096);
+  std::uint8_t* p = memory.take(100, 64);
+  CHECK(memory.intact());
+  p[100] = 0;
+  CHECK_FALSE(memory.intact());
+  memory.reset();
+  p = memory.take(100, 1);
+  p[100] = 0;
+  CHECK_FALSE(memory.intact());
+}
+
+TEST_CASE("one byte past either end is a crash") {
+  guarded_memory memory(1, 4096);
+  const auto dies = [](const volatile std::uint8_t* p) {
+    const pid_t child = fork();
+    if (child == 0) {
+      std::signal(SIGSEGV, SIG_DFL);
+      _exit(*p == 0 ? 0 : 1);
+    }
+    int how = 0;
+    waitpid(child, &how, 0);
+    return WIFSIGNALED(how) && WTERMSIG(how) == SIGSEGV;
+  };
+  std::uint8_t* at_end = memory.take(100, 1);
+  CHECK_FALSE(dies(at_end + 99));
+  CHECK(dies(at_end + 100));
+  memory.reset();
+  std::uint8_t* at_start = memory.take(100, 64);
+  CHECK_FALSE(dies(at_start));
+  CHECK(dies(at_start - 1));
+}

@@ -1,0 +1,155 @@
+#!/usr/bin/env python3
+"""No kernel keeps its accumulators on the stack: reads the disassembly of the inner loops of each instruction set.
+
+A hot loop is the smallest loop around a multiply instruction of the ISA (vpmaddwd, vpdpbusd, sdot...). In it no vector
+register may be stored on the stack: GCC 12 does that to vpdpbusd loops unless they are compiled with care, and halves
+their speed without a word. For AMX, whose sums cannot be spilled: three tile loads for two products, and no
+configuration inside the loop.
+
+    hot_loops.py [--objdump TOOL] ARCHIVE|OBJECT...     checks the members (objects) named <isa>.cpp.o
+    hot_loops.py --plant COMPILER                       a block of 56 sums in 32 registers must be found guilty
+"""
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+# What multiplies; fewer of them in a function than this, and it is not the kernel (or the disassembly is not read well).
+MULTIPLY = {
+    "avx2": (r"vpmaddwd", 12), "avxvnni": (r"vpdpbusd", 12), "avx512vnni": (r"vpdpbusd", 12), "amx": (r"tdpb[su][su]d", 4),
+    "neon": (r"smlal2?", 16), "dotprod": (r"[su]dot", 16),
+}
+ADDRESS = re.compile(r"^\s*([0-9a-f]+):\s+(.*)$")
+FUNCTION = re.compile(r"^[0-9a-f]+ <(.+)>:$")
+JUMP = re.compile(r"^(?:j[a-z]+|b(?:\.[a-z]+)?|cbn?z|tbn?z)\s+.*?([0-9a-f]+) <")
+
+
+def functions(objdump, path):
+    """(name, [(address, text)]) of each function of an object file."""
+    text = subprocess.run([objdump, "-d", "-C", "--no-show-raw-insn", path], check=True, capture_output=True, text=True).stdout
+    name, body = None, []
+    for line in text.splitlines():
+        head = FUNCTION.match(line)
+        if head:
+            if name:
+                yield name, body
+            name, body = head.group(1), []
+            continue
+        row = ADDRESS.match(line)
+        if row and name:
+            body.append((int(row.group(1), 16), row.group(2).strip()))
+    if name:
+        yield name, body
+
+
+def hot_loops(body, multiply):
+    """The smallest loops (first address, last address) around instructions that multiply."""
+    loops = []
+    for address, text in body:
+        jump = JUMP.match(text)
+        if jump and body[0][0] <= int(jump.group(1), 16) <= address:
+            loops.append((int(jump.group(1), 16), address))
+    found = set()
+    for address, text in body:
+        around = [l for l in loops if l[0] <= address <= l[1]]
+        if re.match(multiply + r"\b", text) and around:
+            found.add(min(around, key=lambda l: l[1] - l[0]))
+    return sorted(found)
+
+
+def spills(text, framed):
+    """Does this instruction store a vector register on the stack? (Loads alone are constants that found no register.)"""
+    if "%" in text:  # x86: the stack pointer, or the frame pointer where the function has one
+        stack = r"%rsp" + ("|%rbp" if framed else "")
+        return bool(re.search(r"%[xyz]mm\d+(?:\{%k\d\})?,-?[0-9a-fx]*\((?:" + stack + r")[^)]*\)", text))
+    stack = r"\[(?:sp|x29)[\],]" if framed else r"\[sp[\],]"
+    return bool(re.match(r"(?:str|stp|stur|st1)\s.*\b[qdv]\d", text) and re.search(stack, text))
+
+
+def check_object(objdump, path, isa):
+    """(problems, loops read) of one object."""
+    multiply, enough = MULTIPLY[isa]
+    problems, seen, most = [], 0, 0
+    for name, body in functions(objdump, path):
+        framed = any(re.match(r"mov\s+%rsp,%rbp|mov\s+x29, sp|add\s+x29, sp", text) for _, text in body)
+        for first, last in hot_loops(body, multiply):
+            loop = [text for address, text in body if first <= address <= last]
+            count = sum(1 for text in loop if re.match(multiply + r"\b", text))
+            seen, most = seen + 1, max(most, count)
+            where = f"{isa}: {name.split('(')[0]}, loop at {first:x}"
+            if isa == "amx":
+                loads = sum(1 for text in loop if text.startswith("tileload"))
+                if loads > count + 1 and loads * 2 > count * 3 + count % 2:
+                    problems.append(f"{where}: {loads} tile loads for {count} products")
+                problems += [f"{where}: {text}" for text in loop if re.match(r"(ld|st)tilecfg|tilerelease", text)]
+            else:
+                bad = [text for text in loop if spills(text, framed)]
+                if bad:
+                    problems.append(f"{where}: {len(bad)} vectors go to the stack, e.g. {bad[0]}")
+    if most < enough and isa != "amx":
+        problems.append(f"{isa}: the largest hot loop has {most} multiplies, {enough} were expected: is the kernel still there?")
+    if seen == 0:
+        problems.append(f"{isa}: no hot loop found")
+    return problems, seen
+
+
+def objects(paths, work):
+    for path in paths:
+        if not path.endswith(".a"):
+            yield path
+            continue
+        path = os.path.abspath(path)
+        members = subprocess.run(["ar", "t", path], check=True, capture_output=True, text=True).stdout.split()
+        for isa in MULTIPLY:
+            if isa + ".cpp.o" in members:
+                subprocess.run(["ar", "x", path, isa + ".cpp.o"], check=True, cwd=work)
+                yield os.path.join(work, isa + ".cpp.o")
+
+
+PLANT = """
+#include <immintrin.h>
+void block(const int* lhs, const __m512i* panel, int steps, __m512i* out) {
+  __m512i sum[56];
+#pragma GCC unroll 56
+  for (int i = 0; i < 56; ++i) sum[i] = out[i];
+  for (int s = 0; s < steps; ++s) {
+#pragma GCC unroll 56
+    for (int i = 0; i < 56; ++i) sum[i] = _mm512_dpbusd_epi32(sum[i], _mm512_set1_epi32(lhs[8 * s + i / 8]), panel[8 * s + i % 8]);
+  }
+#pragma GCC unroll 56
+  for (int i = 0; i < 56; ++i) out[i] = sum[i];
+}
+"""
+
+
+def plant(compiler, work):
+    source, made = os.path.join(work, "plant.cpp"), os.path.join(work, "avx512vnni.cpp.o")
+    with open(source, "w", encoding="utf-8") as f:
+        f.write(PLANT)
+    subprocess.run([compiler, "-O3", "-mavx512f", "-mavx512vnni", "-c", source, "-o", made], check=True)
+    problems, _ = check_object("objdump", made, "avx512vnni")
+    return any("go to the stack" in p for p in problems)
+
+
+def main(arguments):
+    with tempfile.TemporaryDirectory() as work:
+        if arguments[:1] == ["--plant"]:
+            found = plant(arguments[1], work)
+            print("ok: spilled sums are found" if found else "FAILED: spilled sums were not noticed")
+            return 0 if found else 1
+        objdump = "objdump"
+        if arguments[:1] == ["--objdump"]:
+            objdump, arguments = arguments[1], arguments[2:]
+        passed = failed = 0
+        for path in objects(arguments, work):
+            isa = os.path.basename(path).split(".")[0]
+            problems, seen = check_object(objdump, path, isa)
+            passed, failed = passed + (not problems), failed + bool(problems)
+            print("\n".join("FAILED: " + p for p in problems) if problems else f"ok: {isa}: {seen} hot loops, sums in registers")
+        print(f"tests: {passed} passed, {failed} failed, 0 skipped")
+        return 0 if failed == 0 and passed > 0 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
