@@ -7,5 +7,5 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set_source_files_properties(float_avx2.cpp TARGET_DIRECTORY quantal PROPERTIES
     COMPILE_OPTIONS "-O3;-mavx2;-mfma;-mf16c;-DEigen=quantal_eigen_avx2")
   set_source_files_properties(float_avx512.cpp TARGET_DIRECTORY quantal PROPERTIES
-    COMPILE_OPTIONS "-O3;-Wno-maybe-uninitialized;-mavx2;-mfma;-mf16c;-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-DEigen=quantal_eigen_avx512")
+    COMPILE_OPTIONS "-O3;$<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>;-mavx2;-mfma;-mf16c;-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-DEigen=quantal_eigen_avx512")
 endif()
