@@ -1,11 +1,12 @@
 // What integer products share around a leaf: the header in front of a packed panel, and the portable way of a finished
 // block to the output (any contract, residual, table), for leaves without a fast form.
 //
-//   panel in memory:  bias s32[columns] | ratio f32 | multiplier | column sum s32 | real bias f32 | weights, 64-aligned
+//   panel in memory:  bias s32[columns] | raw bias s32 | ratio f32 | multiplier | column sum s32 | real bias f32 |
+//                     weights, 64-aligned
 //
 // `bias` is ready to be added: it contains -zero_point * column sum of a left-hand side whose zero point is known, in
-// the leaf's form. The column sums (of the stored s8 weights) serve zero points that are known only at run time.
-// Meaning: ref/epilogue.hpp. Freestanding.
+// the leaf's form; `raw_bias` does not (for forms that are centred already). The column sums (of the stored s8 weights)
+// serve zero points that are known only at run time. Meaning: ref/epilogue.hpp. Freestanding.
 #pragma once
 #include "quantal/kernels/gemm_leaf.hpp"
 #include "quantal/kernels/ref/epilogue.hpp"
@@ -21,6 +22,7 @@ constexpr uint64_t round_up(uint64_t x, uint64_t to) noexcept {
 
 struct panel_parts {
   int32_t* bias;
+  int32_t* raw_bias;
   float* ratio;
   fixed_multiplier* multiplier;
   int32_t* column_sum;
@@ -29,6 +31,7 @@ struct panel_parts {
 };
 struct const_panel_parts {
   const int32_t* bias;
+  const int32_t* raw_bias;
   const float* ratio;
   const fixed_multiplier* multiplier;
   const int32_t* column_sum;
@@ -37,7 +40,7 @@ struct const_panel_parts {
 };
 
 constexpr uint64_t panel_header_bytes(const panel_layout& l) noexcept {
-  return round_up(static_cast<uint64_t>(l.columns) * 24, gemm_alignment);
+  return round_up(static_cast<uint64_t>(l.columns) * 28, gemm_alignment);
 }
 // Header and weights for `depths` (whole steps).
 constexpr uint64_t panel_bytes(const panel_layout& l, int64_t depths) noexcept {
@@ -47,14 +50,20 @@ constexpr uint64_t panel_bytes(const panel_layout& l, int64_t depths) noexcept {
 
 inline panel_parts parts_of(uint8_t* panel, const panel_layout& l) noexcept {
   int32_t* bias = reinterpret_cast<int32_t*>(panel);
-  float* ratio = reinterpret_cast<float*>(bias + l.columns);
+  float* ratio = reinterpret_cast<float*>(bias + 2 * l.columns);
   fixed_multiplier* multiplier = reinterpret_cast<fixed_multiplier*>(ratio + l.columns);
   int32_t* sum = reinterpret_cast<int32_t*>(multiplier + l.columns);
-  return {bias, ratio, multiplier, sum, reinterpret_cast<float*>(sum + l.columns), panel + panel_header_bytes(l)};
+  return {bias,
+          bias + l.columns,
+          ratio,
+          multiplier,
+          sum,
+          reinterpret_cast<float*>(sum + l.columns),
+          panel + panel_header_bytes(l)};
 }
 inline const_panel_parts parts_of(const uint8_t* panel, const panel_layout& l) noexcept {
   const panel_parts p = parts_of(const_cast<uint8_t*>(panel), l);
-  return {p.bias, p.ratio, p.multiplier, p.column_sum, p.real_bias, p.weights};
+  return {p.bias, p.raw_bias, p.ratio, p.multiplier, p.column_sum, p.real_bias, p.weights};
 }
 
 // Fills a zeroed panel's header for channels [first, first + live); bias (s32) and real_bias (f32) of all channels, or
@@ -68,12 +77,14 @@ inline void fill_panel_header(const panel_parts& p, const epilogue& e, dtype out
     const uint32_t raw = bias == nullptr ? 0 : static_cast<uint32_t>(bias[first + c]);
     p.bias[c] =
         static_cast<int32_t>(raw - static_cast<uint32_t>(lhs_zero_point) * static_cast<uint32_t>(p.column_sum[c]));
+    p.raw_bias[c] = static_cast<int32_t>(raw);
+    // Adding -0 changes no number, adding 0 would make 0 of -0.
+    p.real_bias[c] = real_bias == nullptr ? -0.0f : real_bias[first + c];
     if (out == dtype::s32) continue;
     if (fixed)
       p.multiplier[c] = q.multipliers[channel];
     else
       p.ratio[c] = q.ratios[channel];
-    p.real_bias[c] = real_bias == nullptr ? 0 : real_bias[first + c];
   }
 }
 

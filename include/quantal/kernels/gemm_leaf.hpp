@@ -40,6 +40,7 @@ enum class lhs_form : int32_t {
   u8,           // u8 codes; s8 codes are flipped (xor 0x80), their zero point is then 128 more
   s8,           // s8 codes; u8 codes are flipped, their zero point is then 128 less
   codes,        // either, as they are; block_args says which
+  u8_nibbles,   // u8 as above, each group of 4 as 4 high and 4 low nibbles: 2 bytes per code
 };
 
 struct store_args;
@@ -128,6 +129,10 @@ struct gemm_leaf {
   // then has). It decides by type, rule and residual_type alone; with rows = 0 it only answers.
   bool (*store)(const store_args& a) noexcept = nullptr;
 
+  // A leaf of the same layout for products of at most few_rows_limit rows; null: none.
+  const gemm_leaf* few_rows = nullptr;
+  int32_t few_rows_limit = 0;
+
   // Around each task, on its thread (AMX: tile configuration). Null: nothing.
   void (*begin)() noexcept = nullptr;
   void (*end)() noexcept = nullptr;
@@ -136,11 +141,12 @@ struct gemm_leaf {
 
 // Bytes of one prepared lhs element.
 constexpr int64_t lhs_bytes(const gemm_leaf& leaf) noexcept {
-  return leaf.form == lhs_form::s16_centred ? 2 : 1;
+  return leaf.form == lhs_form::s16_centred || leaf.form == lhs_form::u8_nibbles ? 2 : 1;
 }
 
 // May codes of this sign be read in place?
 constexpr bool reads_in_place(const gemm_leaf& leaf, dtype lhs) noexcept {
+  if (leaf.form == lhs_form::u8_nibbles) return false;
   return leaf.form == lhs_form::codes || leaf.form == (lhs == dtype::u8 ? lhs_form::u8 : lhs_form::s8);
 }
 
@@ -148,7 +154,8 @@ constexpr bool reads_in_place(const gemm_leaf& leaf, dtype lhs) noexcept {
 constexpr int32_t prepared_zero_point(const gemm_leaf& leaf, dtype lhs, int32_t zero_point) noexcept {
   switch (leaf.form) {
     case lhs_form::s16_centred: return 0;
-    case lhs_form::u8: return lhs == dtype::s8 ? zero_point + 128 : zero_point;
+    case lhs_form::u8:
+    case lhs_form::u8_nibbles: return lhs == dtype::s8 ? zero_point + 128 : zero_point;
     case lhs_form::s8: return lhs == dtype::u8 ? zero_point - 128 : zero_point;
     case lhs_form::codes: return zero_point;
   }

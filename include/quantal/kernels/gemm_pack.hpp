@@ -80,8 +80,7 @@ inline status pack_gemm(const gemm_plan& p, const gemm_weights& w, void* packed,
     a.out = parts.weights;
     a.column_sums = parts.column_sum;
     pack_panel(leaf, a);
-    fill_panel_header(parts, w.finish, p.out, w.bias, w.real_bias, p.dynamic_lhs ? 0 : p.prepared_zero_point, first,
-                      live);
+    fill_panel_header(parts, w.finish, p.out, w.bias, w.real_bias, p.folded_zero_point, first, live);
   }
   return status::ok;
 }

@@ -43,10 +43,10 @@ struct gemm_plan {
   bool overlaps = false;  // a block is stored during the next one
   int64_t lhs_stride = 0, out_stride = 0, residual_stride = 0, rhs_row_stride = 0, rhs_column_stride = 0;
   int32_t lhs_zero_point = 0;
-  int32_t prepared_zero_point = 0;  // of the leaf's form
-  int32_t rhs_zero_point = 0;       // of the packed s8 form
-  store_args store;                 // what does not change from block to block
-  int64_t padded_k = 0;             // k in whole steps
+  int32_t folded_zero_point = 0;  // what packing puts into the bias
+  int32_t rhs_zero_point = 0;     // of the packed s8 form
+  store_args store;               // what does not change from block to block
+  int64_t padded_k = 0;           // k in whole steps
   int64_t steps = 0, chunk_steps = 0;
   int64_t block_m = 0, panels_per_task = 0;  // of a task
   int64_t panels = 0;
@@ -54,7 +54,7 @@ struct gemm_plan {
   uint64_t lhs_row_bytes = 0;  // of a prepared row
   // Parts of a task's workspace, each 64-byte aligned: prepared rows | row sums | wide chunk | acc | s64 sums.
   uint64_t sums_at = 0, chunk_at = 0, acc_at = 0, long_at = 0, task_workspace = 0;
-  uint64_t tasks = 0;
+  uint64_t tasks = 0, panel_tasks = 0;  // all; of one block of rows
 };
 
 inline constexpr uint32_t gemm_plan_magic = 0x4d475151;      // "QQGM"
@@ -146,6 +146,14 @@ constexpr status describe(const gemm_desc& d, gemm_plan& p, size_t* bad_channel)
   return status::ok;
 }
 
+// What packing subtracts times the column sums: the zero point in the form of the leaf that reads codes. A leaf that
+// centres has none, but the one it leaves few rows to may; both run on the same packed weights.
+constexpr int32_t folded_zero_point(const gemm_leaf& leaf, const gemm_plan& p) noexcept {
+  if (p.dynamic_lhs) return 0;
+  const bool centred = leaf.form == lhs_form::s16_centred && leaf.few_rows != nullptr;
+  return prepared_zero_point(centred ? *leaf.few_rows : leaf, p.lhs, p.lhs_zero_point);
+}
+
 // How many rows and panels a task takes: rows that fit half of a 512 KiB L2, and enough tasks for `width` threads.
 constexpr void choose_tasks(gemm_plan& p, size_t width, const gemm_blocking& forced) noexcept {
   const int64_t rows = p.leaf->rows, m = p.shape.m;
@@ -160,7 +168,8 @@ constexpr void choose_tasks(gemm_plan& p, size_t width, const gemm_blocking& for
   p.panels_per_task = p.panels == 0 ? 1 : divide_up(p.panels, panel_tasks);
   if (forced.panels_per_task > 0) p.panels_per_task = forced.panels_per_task;
   const int64_t row_count = p.block_m == 0 ? 0 : divide_up(m, p.block_m);
-  p.tasks = static_cast<uint64_t>(row_count) * static_cast<uint64_t>(divide_up(p.panels, p.panels_per_task));
+  p.panel_tasks = static_cast<uint64_t>(divide_up(p.panels, p.panels_per_task));
+  p.tasks = static_cast<uint64_t>(row_count) * p.panel_tasks;
 }
 
 // Wide panels or not, and chunks of depths: a wide chunk and the rows that meet it share a 32 KiB L1.
@@ -169,7 +178,7 @@ constexpr void choose_chunks(gemm_plan& p, const gemm_blocking& forced) noexcept
   p.wide = leaf.block_wide != nullptr && p.shape.m > 2 * leaf.rows;
   if (forced.wide >= 0) p.wide = leaf.block_wide != nullptr && forced.wide > 0;
   int64_t limit = p.steps;
-  if (p.wide) limit = 16 * 1024 / leaf.wide_bytes;
+  if (p.wide) limit = 12 * 1024 / leaf.wide_bytes;
   if (p.long_sum && limit > 32768 / leaf.layout.depth) limit = 32768 / leaf.layout.depth;
   if (limit < 1) limit = 1;
   p.chunk_steps = p.steps == 0 ? 1 : divide_up(p.steps, divide_up(p.steps, limit));
@@ -197,16 +206,17 @@ constexpr void choose_workspace(gemm_plan& p) noexcept {
 inline status plan_gemm(const gemm_desc& d, const gemm_leaf& leaf, size_t width, gemm_plan& out,
                         size_t* bad_channel = nullptr, const gemm_blocking& forced = {}) noexcept {
   gemm_plan p;
-  p.leaf = &leaf;
+  const bool few = leaf.few_rows != nullptr && d.shape.m <= leaf.few_rows_limit && forced.wide < 0;
+  p.leaf = few ? leaf.few_rows : &leaf;
   if (const status s = detail::describe(d, p, bad_channel); s != status::ok) return s;
   const panel_layout& l = leaf.layout;
-  p.prepared_zero_point = prepared_zero_point(leaf, p.lhs, p.lhs_zero_point);
+  p.folded_zero_point = detail::folded_zero_point(leaf, p);
   p.steps = detail::divide_up(p.shape.k, l.depth);
   p.padded_k = p.steps * l.depth;
   // Rows a multiple of 4 KiB apart share one set of L1: blocks of many rows read copies.
   const bool one_set = leaf.rows >= 8 && p.lhs_stride % 4096 == 0 && p.lhs_stride > 0;
-  p.in_place = reads_in_place(leaf, p.lhs) && p.padded_k == p.shape.k && !one_set;
-  p.overlaps = leaf.overlaps && !p.table && leaf.store(p.store);
+  p.in_place = reads_in_place(*p.leaf, p.lhs) && p.padded_k == p.shape.k && !one_set;
+  p.overlaps = p.leaf->overlaps && !p.table && p.leaf->store(p.store);
   p.panels = detail::divide_up(p.shape.n, l.columns);
   p.panel_stride = panel_bytes(l, p.padded_k);
   if (!checked_mul(p.panel_stride, static_cast<uint64_t>(p.panels), p.packed_bytes) ||
@@ -214,7 +224,7 @@ inline status plan_gemm(const gemm_desc& d, const gemm_leaf& leaf, size_t width,
     return status::overflow;
   if (size_t fits = 0; !checked_size(p.packed_bytes, fits)) return status::overflow;
   // Prepared rows are 64-byte aligned and never a multiple of 1024 bytes apart: they would share sets of L1.
-  p.lhs_row_bytes = round_up(static_cast<uint64_t>(p.padded_k * lhs_bytes(leaf)) + 1, gemm_alignment);
+  p.lhs_row_bytes = round_up(static_cast<uint64_t>(p.padded_k * lhs_bytes(*p.leaf)) + 1, gemm_alignment);
   if (p.lhs_row_bytes % 1024 == 0) p.lhs_row_bytes += gemm_alignment;
   detail::choose_tasks(p, width, forced);
   detail::choose_chunks(p, forced);

@@ -84,34 +84,32 @@ struct gemm_call {
     const int32_t columns = p.leaf->layout.columns;
     for (int32_t i = 0; i < rows; ++i) {
       const int64_t zero = prepared_zero_point(*p.leaf, p.lhs, zero_point_of(row + i));
-      const uint32_t folded = p.dynamic_lhs ? 0 : static_cast<uint32_t>(p.prepared_zero_point);
       for (int32_t c = 0; c < columns; ++c) {
-        const uint32_t bias =
-            static_cast<uint32_t>(parts.bias[c]) + folded * static_cast<uint32_t>(parts.column_sum[c]);
-        int64_t exact = sum[i * columns + c] - zero * parts.column_sum[c] + static_cast<int32_t>(bias);
+        int64_t exact = sum[i * columns + c] - zero * parts.column_sum[c] + parts.raw_bias[c];
         if (p.rhs_zero_point != 0) exact -= int64_t{p.rhs_zero_point} * sums[i];
         acc[i * columns + c] = saturate_s32(exact);
       }
     }
   }
 
-  // The arguments of the store of one block.
-  store_args store_of(const const_panel_parts& parts, const int32_t* acc, int64_t row, int32_t rows, int64_t column,
-                      int32_t live_columns) const noexcept {
-    store_args a = p.store;
-    const int64_t at = row * p.out_stride + column;
-    a.acc = acc;
-    a.rows = rows;
-    a.live_columns = live_columns;
-    a.out = static_cast<uint8_t*>(b.out) + (is_code(p.out) ? at : at * 4);
-    a.bias = parts.bias;
+  // What differs from panel to panel and from block to block.
+  void set_panel(store_args& a, const const_panel_parts& parts) const noexcept {
+    a.bias = p.leaf->form == lhs_form::s16_centred ? parts.raw_bias : parts.bias;
+    static constexpr int32_t zeros[max_panel_columns] = {};
+    if (p.long_sum) a.bias = zeros;
     a.ratio = parts.ratio;
     a.multiplier = parts.multiplier;
     a.real_bias = parts.real_bias;
+  }
+  void set_block(store_args& a, const block_args& block, int64_t row, int64_t column) const noexcept {
+    const int64_t at = row * p.out_stride + column;
+    a.acc = block.acc;
+    a.rows = block.live_rows;
+    a.live_columns = block.live_columns;
+    a.out = static_cast<uint8_t*>(b.out) + (is_code(p.out) ? at : at * 4);
     if (p.row_scales) a.row_scale = b.row_scales + row;
     if (a.residual_type != dtype::none)
       a.residual = static_cast<const uint8_t*>(b.residual) + row * p.residual_stride + column;
-    return a;
   }
 
   const uint8_t* table() const noexcept {
@@ -157,14 +155,13 @@ struct gemm_task {
       call.correct_long(parts, row_sums, row, a.live_rows, long_sums() + first * p.leaf->layout.columns, a.acc);
     else if (p.rhs_zero_point != 0 || p.dynamic_lhs)
       call.correct(parts, row_sums, row, a.live_rows, a.acc);
-    store_args s = call.store_of(parts, a.acc, row, a.live_rows, column, a.live_columns);
-    static constexpr int32_t zeros[max_panel_columns] = {};
-    if (p.long_sum) s.bias = zeros;
+    store_args& s = pending[turn];
+    call.set_panel(s, parts);
+    call.set_block(s, a, row, column);
     if (!p.overlaps) {
       store_block(*p.leaf, s, call.table());
       return;
     }
-    pending[turn] = s;
     turn ^= 1;
     waiting = true;
   }
@@ -194,8 +191,10 @@ struct gemm_task {
     }
     const bool one_chunk = p.chunk_steps >= p.steps, last = step0 + steps >= p.steps;
     const int32_t block_size = leaf.rows * leaf.layout.columns;
-    for (int64_t i = 0; i < row_count; i += leaf.rows) {
-      a.live_rows = row_count - i < leaf.rows ? static_cast<int32_t>(row_count - i) : leaf.rows;
+    // Blocks as even as possible: 13 rows are 5 + 4 + 4, not 6 + 6 + 1.
+    const int64_t blocks = row_count <= leaf.rows ? 1 : divide_up(row_count, leaf.rows);
+    for (int64_t i = 0, left = blocks; left > 0; --left, i += a.live_rows) {
+      a.live_rows = static_cast<int32_t>(left == 1 ? row_count - i : divide_up(row_count - i, left));
       a.acc = one_chunk ? acc() + turn * block_size : acc() + i * leaf.layout.columns;
       a.pending = waiting ? &pending[turn ^ 1] : nullptr;
       set_rows(a, rows, i, step0 * leaf.layout.depth);
@@ -225,13 +224,13 @@ struct gemm_task {
 };
 
 inline void gemm_call::task(uint64_t index, uint8_t* scratch) const noexcept {
-  const uint64_t panel_tasks = static_cast<uint64_t>(divide_up(p.panels, p.panels_per_task));
-  const int64_t row0 = static_cast<int64_t>(index / panel_tasks) * p.block_m;
-  const int64_t panel0 = static_cast<int64_t>(index % panel_tasks) * p.panels_per_task;
+  const uint64_t row_task = p.tasks == 1 ? 0 : index / p.panel_tasks;
+  const int64_t row0 = static_cast<int64_t>(row_task) * p.block_m;
+  const int64_t panel0 = static_cast<int64_t>(index - row_task * p.panel_tasks) * p.panels_per_task;
   const int64_t row_count = p.shape.m - row0 < p.block_m ? p.shape.m - row0 : p.block_m;
   const int64_t end = p.panels - panel0 < p.panels_per_task ? p.panels : panel0 + p.panels_per_task;
   const default_fp_env standard;
-  gemm_task work{*this, p, scratch, row0, row_count, {}, 0, false};
+  gemm_task work{*this, p, scratch, row0, row_count, {p.store, p.store}, 0, false};
   prepare_rows(row0, row_count, scratch, work.sums());
   if (p.leaf->begin != nullptr) p.leaf->begin();
   for (int64_t i = panel0; i < end; ++i) work.panel(i);

@@ -1,0 +1,145 @@
+// Packing for leaves whose panels hold [k / 4][16 columns][4 depths] (AVX2, AVX-VNNI) or strips of such (AVX-512 VNNI,
+// AMX tiles): byte transposes in registers, column sums on the way.
+//
+//   16 depths x 16 columns of rhs, row-major      rows a b c d:  unpack bytes (a b)(c d), then words: 4 columns x abcd
+//                              or column-major    4 columns x 16 bytes: transpose dwords
+//
+// Tails (fewer columns or depths) pass through a zeroed 16 x 16 square. Compile with -mavx2.
+#pragma once
+#include "quantal/kernels/copy.hpp"
+#if defined(__AVX2__) || defined(QUANTAL_EMULATE)
+#include "quantal/kernels/gemm_leaf.hpp"
+#include "quantal/kernels/intrinsics.hpp"
+
+namespace quantal::kernels::avx2 {
+inline namespace QUANTAL_KERNEL_COPY {
+
+// 16 columns under work. `out` is where group 0 goes, groups are `group_step` bytes apart.
+struct strip {
+  __m128i flip;
+  __m128i sums[4];  // of columns 4 i .. 4 i + 3, s32
+};
+
+inline __m128i load_xmm(const void* p) noexcept {
+  return _mm_loadu_si128(static_cast<const __m128i*>(p));
+}
+
+// Four columns' groups of four -> memory and sums.
+inline void put_group(strip& s, int32_t quarter, __m128i bytes, uint8_t* out) noexcept {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 16 * quarter), bytes);
+  const __m128i pairs = _mm_maddubs_epi16(_mm_set1_epi8(1), bytes);
+  s.sums[quarter] = _mm_add_epi32(s.sums[quarter], _mm_madd_epi16(pairs, _mm_set1_epi16(1)));
+}
+
+inline void pack_row_major(strip& s, const uint8_t* codes, int64_t row_stride, int64_t group_step,
+                           uint8_t* out) noexcept {
+  for (int32_t g = 0; g < 4; ++g, codes += 4 * row_stride, out += group_step) {
+    const __m128i a = _mm_xor_si128(load_xmm(codes), s.flip);
+    const __m128i b = _mm_xor_si128(load_xmm(codes + row_stride), s.flip);
+    const __m128i c = _mm_xor_si128(load_xmm(codes + 2 * row_stride), s.flip);
+    const __m128i d = _mm_xor_si128(load_xmm(codes + 3 * row_stride), s.flip);
+    const __m128i ab0 = _mm_unpacklo_epi8(a, b), ab1 = _mm_unpackhi_epi8(a, b);
+    const __m128i cd0 = _mm_unpacklo_epi8(c, d), cd1 = _mm_unpackhi_epi8(c, d);
+    put_group(s, 0, _mm_unpacklo_epi16(ab0, cd0), out);
+    put_group(s, 1, _mm_unpackhi_epi16(ab0, cd0), out);
+    put_group(s, 2, _mm_unpacklo_epi16(ab1, cd1), out);
+    put_group(s, 3, _mm_unpackhi_epi16(ab1, cd1), out);
+  }
+}
+
+inline void pack_column_major(strip& s, const uint8_t* codes, int64_t column_stride, int64_t group_step,
+                              uint8_t* out) noexcept {
+  for (int32_t q = 0; q < 4; ++q, codes += 4 * column_stride) {
+    const __m128i a = _mm_xor_si128(load_xmm(codes), s.flip);
+    const __m128i b = _mm_xor_si128(load_xmm(codes + column_stride), s.flip);
+    const __m128i c = _mm_xor_si128(load_xmm(codes + 2 * column_stride), s.flip);
+    const __m128i d = _mm_xor_si128(load_xmm(codes + 3 * column_stride), s.flip);
+    const __m128i ab0 = _mm_unpacklo_epi32(a, b), ab1 = _mm_unpackhi_epi32(a, b);
+    const __m128i cd0 = _mm_unpacklo_epi32(c, d), cd1 = _mm_unpackhi_epi32(c, d);
+    put_group(s, q, _mm_unpacklo_epi64(ab0, cd0), out);
+    put_group(s, q, _mm_unpackhi_epi64(ab0, cd0), out + group_step);
+    put_group(s, q, _mm_unpacklo_epi64(ab1, cd1), out + 2 * group_step);
+    put_group(s, q, _mm_unpackhi_epi64(ab1, cd1), out + 3 * group_step);
+  }
+}
+
+// Columns [first, first + 16) of a panel; those at or above a.live_columns become 0.
+inline void pack_strip(const pack_args& a, const panel_layout& l, int32_t first) noexcept {
+  const int32_t live = a.live_columns - first < 16 ? (a.live_columns > first ? a.live_columns - first : 0) : 16;
+  const __m128i zero = _mm_setzero_si128();
+  strip s;
+  s.flip = _mm_set1_epi8(static_cast<char>(a.flip));
+  for (int32_t q = 0; q < 4; ++q) s.sums[q] = zero;
+  const uint8_t* codes = a.codes + first * a.column_stride;
+  const int64_t group_step = l.tile_columns * 4;
+  uint8_t* out = static_cast<uint8_t*>(a.out);
+  const bool fast = live == 16 && (a.column_stride == 1 || a.row_stride == 1);
+  const int64_t padded = (a.k + l.depth - 1) / l.depth * l.depth;
+  for (int64_t d = 0; d < padded; d += 16, codes += 16 * a.row_stride) {
+    const int64_t at = d / l.depth * l.depth * l.columns + first / l.tile_columns * l.depth * l.tile_columns +
+                       d % l.depth * l.tile_columns + first % l.tile_columns * 4;  // panel_offset(l, d, first)
+    if (fast && d + 16 <= a.k) {
+      if (a.column_stride == 1)
+        pack_row_major(s, codes, a.row_stride, group_step, out + at);
+      else
+        pack_column_major(s, codes, a.column_stride, group_step, out + at);
+      continue;
+    }
+    uint8_t square[16][16] = {}, packed[4][64];
+    for (int64_t i = 0; i < 16 && d + i < a.k; ++i)
+      for (int32_t c = 0; c < live; ++c)
+        square[i][c] = static_cast<uint8_t>(codes[i * a.row_stride + c * a.column_stride] ^ a.flip);
+    const __m128i flip = s.flip;
+    s.flip = zero;
+    pack_row_major(s, square[0], 16, 64, packed[0]);
+    s.flip = flip;
+    for (int32_t g = 0; g < 4 && d + 4 * g < padded; ++g) __builtin_memcpy(out + at + g * group_step, packed[g], 64);
+  }
+  for (int32_t c = 0; c < live; ++c) {
+    alignas(16) int32_t four[4];
+    _mm_store_si128(reinterpret_cast<__m128i*>(four), s.sums[c / 4]);
+    a.column_sums[first + c] += four[c % 4];
+  }
+}
+
+template <const panel_layout& Layout>
+inline void pack_panel(const pack_args& a) noexcept {
+  for (int32_t first = 0; first < Layout.columns; first += 16) pack_strip(a, Layout, first);
+}
+
+// k codes as bytes, those of the other sign flipped; zero up to padded_k.
+inline void flip_copy(const void* codes, bool flip, int64_t k, int64_t padded_k, void* out) noexcept {
+  const uint8_t* from = static_cast<const uint8_t*>(codes);
+  uint8_t* to = static_cast<uint8_t*>(out);
+  const uint8_t mask = flip ? 0x80 : 0;
+  const __m256i flips = _mm256_set1_epi8(static_cast<char>(mask));
+  int64_t d = 0;
+  for (; d + 32 <= k; d += 32) {
+    const __m256i x = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + d));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + d), _mm256_xor_si256(x, flips));
+  }
+  for (; d < k; ++d) to[d] = static_cast<uint8_t>(from[d] ^ mask);
+  for (; d < padded_k; ++d) to[d] = 0;
+}
+
+// Sum of k codes.
+inline int32_t sum_codes(const void* codes, bool is_unsigned, int64_t k) noexcept {
+  const uint8_t* from = static_cast<const uint8_t*>(codes);
+  const uint8_t mask = is_unsigned ? 0 : 0x80;  // s8 + 128 is u8
+  const __m256i flips = _mm256_set1_epi8(static_cast<char>(mask));
+  __m256i sums = _mm256_setzero_si256();
+  int64_t d = 0;
+  for (; d + 32 <= k; d += 32) {
+    const __m256i x = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + d));
+    sums = _mm256_add_epi64(sums, _mm256_sad_epu8(_mm256_xor_si256(x, flips), _mm256_setzero_si256()));
+  }
+  alignas(32) int64_t four[4];
+  _mm256_store_si256(reinterpret_cast<__m256i*>(four), sums);
+  int64_t total = four[0] + four[1] + four[2] + four[3];
+  for (; d < k; ++d) total += from[d] ^ mask;
+  return static_cast<int32_t>(is_unsigned ? total : total - 128 * k);
+}
+
+}  // namespace QUANTAL_KERNEL_COPY
+}  // namespace quantal::kernels::avx2
+#endif

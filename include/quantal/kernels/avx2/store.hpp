@@ -1,0 +1,187 @@
+// Stores of finished blocks of 16 columns with AVX2: what ref/epilogue.hpp says under fp32_rne, for every output type.
+//
+// 8-bit: two rows at a time. A clamp from above in f32 keeps the conversion to s32 in range (below it gives INT_MIN,
+// which is low enough); s16 narrowing saturates, adding the zero point saturates, 8-bit narrowing saturates, and the
+// lower clamp is a maximum of bytes. No product may be contracted with an addition: `fenced`.
+#pragma once
+#include "quantal/kernels/copy.hpp"
+#if defined(__AVX2__) || defined(QUANTAL_EMULATE)
+#include "quantal/kernels/gemm_leaf.hpp"
+#include "quantal/kernels/intrinsics.hpp"
+
+namespace quantal::kernels::avx2 {
+inline namespace QUANTAL_KERNEL_COPY {
+
+inline __m256i load_ymm(const void* p) noexcept {
+  return _mm256_loadu_si256(static_cast<const __m256i*>(p));
+}
+inline void store_ymm(void* p, __m256i x) noexcept {
+  _mm256_storeu_si256(static_cast<__m256i*>(p), x);
+}
+
+// x, as a value in a register that the compiler cannot contract, reassociate or split.
+inline __m256 fenced(__m256 x) noexcept {
+#if !defined(QUANTAL_EMULATE)
+  __asm__("" : "+x"(x));
+#endif
+  return x;
+}
+inline __m256i fenced(__m256i x) noexcept {
+#if !defined(QUANTAL_EMULATE)
+  __asm__("" : "+x"(x));
+#endif
+  return x;
+}
+
+// The first `count` bytes of x, and no other byte of memory. count in [1, 16].
+inline void store_bytes(uint8_t* to, __m128i x, int32_t count) noexcept {
+  alignas(16) uint8_t bytes[16];
+  if (count == 16) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), x);
+    return;
+  }
+  _mm_store_si128(reinterpret_cast<__m128i*>(bytes), x);
+  if (count >= 8) {
+    __builtin_memcpy(to, bytes, 8);
+    __builtin_memcpy(to + count - 8, bytes + count - 8, 8);
+  } else if (count >= 4) {
+    __builtin_memcpy(to, bytes, 4);
+    __builtin_memcpy(to + count - 4, bytes + count - 4, 4);
+  } else {
+    for (int32_t c = 0; c < count; ++c) to[c] = bytes[c];
+  }
+}
+
+inline __m128i load_bytes(const uint8_t* from, int32_t count) noexcept {
+  if (count == 16) return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+  alignas(16) uint8_t bytes[16] = {};
+  for (int32_t c = 0; c < count; ++c) bytes[c] = from[c];
+  return _mm_load_si128(reinterpret_cast<const __m128i*>(bytes));
+}
+
+enum class second_input { none, u8, s8 };
+
+// What the rows of a block share.
+struct code_scale {
+  __m256i bias[2];
+  __m256 ratio[2];
+  __m256 high, residual_ratio;
+  __m256i zero_point, residual_zero_point;  // s16 and s32 lanes
+  __m256i low;                              // bytes
+};
+
+// 8 accumulators -> steps from the zero point, not yet clamped from below.
+template <second_input Second>
+inline __m256i steps_of(const code_scale& s, const int32_t* acc, int32_t half, __m128i residual) noexcept {
+  const __m256i sum = _mm256_add_epi32(load_ymm(acc + 8 * half), s.bias[half]);
+  __m256 x = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), s.ratio[half]);
+  if constexpr (Second != second_input::none) {
+    const __m128i eight = half == 0 ? residual : _mm_srli_si128(residual, 8);
+    const __m256i code = Second == second_input::u8 ? _mm256_cvtepu8_epi32(eight) : _mm256_cvtepi8_epi32(eight);
+    const __m256 other = _mm256_cvtepi32_ps(_mm256_sub_epi32(code, s.residual_zero_point));
+    x = _mm256_add_ps(fenced(x), fenced(_mm256_mul_ps(other, s.residual_ratio)));
+  }
+  return _mm256_cvtps_epi32(_mm256_min_ps(x, s.high));
+}
+
+// 16 steps of a row -> s16 with the zero point, lanes 0-3 8-11 | 4-7 12-15.
+template <second_input Second>
+inline __m256i row_codes(const store_args& a, const code_scale& s, int32_t row) noexcept {
+  const int32_t* acc = a.acc + 16 * row;
+  __m128i residual = _mm_setzero_si128();
+  if constexpr (Second != second_input::none)
+    residual = load_bytes(static_cast<const uint8_t*>(a.residual) + row * a.residual_stride, a.live_columns);
+  const __m256i low = steps_of<Second>(s, acc, 0, residual), high = steps_of<Second>(s, acc, 1, residual);
+  return _mm256_adds_epi16(_mm256_packs_epi32(low, high), s.zero_point);
+}
+
+template <bool Unsigned, second_input Second>
+inline void store_codes(const store_args& a) noexcept {
+  code_scale s;
+  for (int32_t half = 0; half < 2; ++half) {
+    s.bias[half] = load_ymm(a.bias + 8 * half);
+    s.ratio[half] = _mm256_loadu_ps(a.ratio + 8 * half);
+  }
+  s.high = _mm256_set1_ps(a.high);
+  s.residual_ratio = _mm256_set1_ps(a.residual_ratio);
+  s.zero_point = _mm256_set1_epi16(static_cast<int16_t>(a.zero_point));
+  s.residual_zero_point = _mm256_set1_epi32(a.residual_zero_point);
+  s.low = _mm256_set1_epi8(static_cast<char>(a.codes.min));
+  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+  uint8_t* to = static_cast<uint8_t*>(a.out);
+  for (int32_t i = 0; i < a.rows; i += 2, to += 2 * a.out_stride) {
+    const bool two = i + 1 < a.rows;
+    const __m256i first = row_codes<Second>(a, s, i);
+    const __m256i second = two ? row_codes<Second>(a, s, i + 1) : first;
+    __m256i codes;
+    if constexpr (Unsigned)
+      codes = _mm256_max_epu8(_mm256_packus_epi16(first, second), s.low);
+    else
+      codes = _mm256_max_epi8(_mm256_packs_epi16(first, second), s.low);
+    codes = _mm256_permutevar8x32_epi32(codes, order);
+    store_bytes(to, _mm256_castsi256_si128(codes), a.live_columns);
+    if (two) store_bytes(to + a.out_stride, _mm256_extracti128_si256(codes, 1), a.live_columns);
+  }
+}
+
+// Lanes below `live` of 8: all ones.
+inline __m256i lanes_below(int32_t live) noexcept {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(live), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+
+inline void store_sums(const store_args& a) noexcept {
+  int32_t* to = static_cast<int32_t*>(a.out);
+  const __m256i bias0 = load_ymm(a.bias), bias1 = load_ymm(a.bias + 8);
+  const __m256i mask0 = lanes_below(a.live_columns), mask1 = lanes_below(a.live_columns - 8);
+  for (int32_t i = 0; i < a.rows; ++i, to += a.out_stride) {
+    _mm256_maskstore_epi32(to, mask0, _mm256_add_epi32(load_ymm(a.acc + 16 * i), bias0));
+    if (a.live_columns > 8)
+      _mm256_maskstore_epi32(to + 8, mask1, _mm256_add_epi32(load_ymm(a.acc + 16 * i + 8), bias1));
+  }
+}
+
+inline __m256 real8(const store_args& a, int32_t row, int32_t at) noexcept {
+  const __m256i sum = _mm256_add_epi32(load_ymm(a.acc + 16 * row + at), load_ymm(a.bias + at));
+  __m256 scale = _mm256_loadu_ps(a.ratio + at);
+  if (a.row_scale != nullptr) scale = fenced(_mm256_mul_ps(_mm256_set1_ps(a.row_scale[row]), scale));
+  const __m256 x = fenced(_mm256_mul_ps(_mm256_cvtepi32_ps(sum), scale));
+  return a.real_bias == nullptr ? x : _mm256_add_ps(x, _mm256_loadu_ps(a.real_bias + at));
+}
+
+inline void store_reals(const store_args& a) noexcept {
+  float* to = static_cast<float*>(a.out);
+  const __m256i mask0 = lanes_below(a.live_columns), mask1 = lanes_below(a.live_columns - 8);
+  for (int32_t i = 0; i < a.rows; ++i, to += a.out_stride) {
+    _mm256_maskstore_ps(to, mask0, real8(a, i, 0));
+    if (a.live_columns > 8) _mm256_maskstore_ps(to + 8, mask1, real8(a, i, 8));
+  }
+}
+
+template <bool Unsigned>
+inline void store_codes_of(const store_args& a) noexcept {
+  if (a.residual_type == dtype::none)
+    store_codes<Unsigned, second_input::none>(a);
+  else if (a.residual_type == dtype::u8)
+    store_codes<Unsigned, second_input::u8>(a);
+  else
+    store_codes<Unsigned, second_input::s8>(a);
+}
+
+inline bool store_block(const store_args& a) noexcept {
+  const bool codes = a.type == dtype::u8 || a.type == dtype::s8;
+  if (codes && a.rule != contract::fp32_rne) return false;
+  if (a.rows == 0) return true;
+  if (a.type == dtype::u8)
+    store_codes_of<true>(a);
+  else if (a.type == dtype::s8)
+    store_codes_of<false>(a);
+  else if (a.type == dtype::f32)
+    store_reals(a);
+  else
+    store_sums(a);
+  return true;
+}
+
+}  // namespace QUANTAL_KERNEL_COPY
+}  // namespace quantal::kernels::avx2
+#endif
