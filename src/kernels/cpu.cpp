@@ -87,7 +87,7 @@ struct decision {
 constexpr bool compiled_list[isa_count] = {
     true,
 #if defined(QUANTAL_KERNELS_X86)
-    true, true, false, true, true,
+    true, true, true, true, true,
 #else
     false, false, false, false, false,
 #endif

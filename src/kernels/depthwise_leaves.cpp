@@ -8,7 +8,7 @@ namespace quantal {
 namespace kernels {
 #if defined(QUANTAL_KERNELS_X86)
 extern const depthwise_leaf avx2_depthwise;
-extern const depthwise_leaf avx512vnni_depthwise;
+extern const depthwise_leaf avxvnni_depthwise, avx512vnni_depthwise;
 #elif defined(QUANTAL_KERNELS_NEON)
 extern const depthwise_leaf dotprod_depthwise;
 #endif
@@ -23,6 +23,7 @@ const depthwise_leaf* leaf_on(isa id) noexcept {
     case isa::ref: return &kernels::ref::depthwise;
 #if defined(QUANTAL_KERNELS_X86)
     case isa::avx2: return &kernels::avx2_depthwise;
+    case isa::avxvnni: return &kernels::avxvnni_depthwise;
     case isa::avx512vnni: return &kernels::avx512vnni_depthwise;
 #elif defined(QUANTAL_KERNELS_NEON)
     case isa::dotprod: return &kernels::dotprod_depthwise;

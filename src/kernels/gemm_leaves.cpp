@@ -1,13 +1,13 @@
 // Which leaves of the matrix product this program has and this CPU can run.
 #include "quantal/kernels/cpu.hpp"
-#include "quantal/kernels/gemm_leaf.hpp"
+#include "quantal/kernels/gemm_plan.hpp"
 #include "quantal/kernels/ref/gemm_leaf.hpp"
 
 namespace quantal {
 
 namespace kernels {
 #if defined(QUANTAL_KERNELS_X86)
-extern const gemm_leaf avx2_gemm, amx_gemm;
+extern const gemm_leaf avx2_gemm, avxvnni_gemm, avx512vnni_gemm, amx_gemm;
 #endif
 #if defined(QUANTAL_KERNELS_NEON)
 extern const gemm_leaf neon_gemm, dotprod_gemm;
@@ -22,6 +22,8 @@ const gemm_leaf* own_leaf(isa id) noexcept {
     case isa::ref: return &kernels::ref::gemm;
 #if defined(QUANTAL_KERNELS_X86)
     case isa::avx2: return &kernels::avx2_gemm;
+    case isa::avxvnni: return &kernels::avxvnni_gemm;
+    case isa::avx512vnni: return &kernels::avx512vnni_gemm;
     case isa::amx: return &kernels::amx_gemm;
 #endif
 #if defined(QUANTAL_KERNELS_NEON)
@@ -48,8 +50,7 @@ leaf_list list_leaves() noexcept {
   return list;
 }
 
-const gemm_leaf& choose_leaf() noexcept {
-  isa id = selected_isa();
+const gemm_leaf& choose_leaf(isa id) noexcept {
   while (!can_run(id)) id = isa_list[static_cast<size_t>(id)].parent;  // ends at ref
   return *own_leaf(id);
 }
@@ -68,7 +69,14 @@ const gemm_leaf* gemm_leaf_of(const char* name) noexcept {
 }
 
 const gemm_leaf& best_gemm_leaf() noexcept {
-  static const gemm_leaf& leaf = choose_leaf();
+  static const gemm_leaf& leaf = choose_leaf(selected_isa());
+  return leaf;
+}
+
+const gemm_leaf& best_gemm_leaf(const gemm_shape& s) noexcept {
+  const bool small = s.m < 6 || s.k < 64 || s.m * s.k / 64 * s.n < 64 * 64;
+  if (selected_isa() != isa::amx || !small) return best_gemm_leaf();
+  static const gemm_leaf& leaf = choose_leaf(isa_list[static_cast<size_t>(isa::amx)].parent);
   return leaf;
 }
 

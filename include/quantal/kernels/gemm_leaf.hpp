@@ -173,5 +173,9 @@ constexpr int64_t panel_offset(const panel_layout& l, int64_t d, int32_t c) noex
 const gemm_leaf* const* gemm_leaves(size_t& count) noexcept;
 const gemm_leaf* gemm_leaf_of(const char* isa) noexcept;
 const gemm_leaf& best_gemm_leaf() noexcept;
+// The same for one product: few rows, little depth or a tiny product leave AMX to its parent. Their packed weights
+// differ: for products of many sizes with the same weights take best_gemm_leaf().
+struct gemm_shape;
+const gemm_leaf& best_gemm_leaf(const gemm_shape& shape) noexcept;
 
 }  // namespace quantal

@@ -5,6 +5,8 @@
 // kernels::amx::gemm.
 #pragma once
 #include "quantal/kernels/avx2/gemm.hpp"
+#include "quantal/kernels/avx512vnni/gemm.hpp"
+#include "quantal/kernels/avxvnni/gemm.hpp"
 #include "quantal/kernels/dotprod/gemm.hpp"
 #include "quantal/kernels/neon/gemm.hpp"
 #include "quantal/kernels/ref/gemm_leaf.hpp"
@@ -12,7 +14,11 @@
 namespace quantal {
 
 inline const gemm_leaf& native_gemm_leaf() noexcept {
-#if defined(__AVX2__)
+#if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
+  return kernels::avx512vnni::gemm;
+#elif defined(__AVXVNNI__)
+  return kernels::avxvnni::gemm;
+#elif defined(__AVX2__)
   return kernels::avx2::gemm;
 #elif defined(__aarch64__) && defined(__ARM_FEATURE_DOTPROD)
   return kernels::dotprod::gemm;

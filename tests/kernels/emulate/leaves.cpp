@@ -5,12 +5,16 @@
 #define QUANTAL_EMULATE_TILES "kernels/emulate/tiles.hpp"
 #include "quantal/kernels/amx/gemm.hpp"
 #include "quantal/kernels/avx512vnni/depthwise.hpp"
+#include "quantal/kernels/avx512vnni/gemm.hpp"
 #include "quantal/kernels/avxvnni/depthwise.hpp"
+#include "quantal/kernels/avxvnni/gemm.hpp"
 
 namespace quantal_test {
 
 const quantal::gemm_leaf* const* emulated_leaves(std::size_t& count) {
-  static const quantal::gemm_leaf* const leaves[] = {&quantal::kernels::amx::emulated::gemm};
+  static const quantal::gemm_leaf* const leaves[] = {&quantal::kernels::avxvnni::emulated::gemm,
+                                                     &quantal::kernels::avx512vnni::emulated::gemm,
+                                                     &quantal::kernels::amx::emulated::gemm};
   count = sizeof leaves / sizeof leaves[0];
   return leaves;
 }

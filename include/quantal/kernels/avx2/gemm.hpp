@@ -9,8 +9,6 @@
 //
 // Two multiplies and four additions a cycle: the adds fill what the multiplies leave, there is no slot for widening. So
 // a panel that several row blocks share is widened once into L1; with few rows the packed bytes are widened on the fly.
-// One pair a turn, taps outside: GCC 12 keeps all accumulators in registers then (two pairs a turn: it adds the
-// products first and spills).
 #pragma once
 #include "quantal/kernels/copy.hpp"
 #if defined(__AVX2__) || defined(QUANTAL_EMULATE)
@@ -40,6 +38,27 @@ inline __m256i widen_pair(const uint8_t* groups, const int8_t* order) noexcept {
   return _mm256_srai_epi16(_mm256_shuffle_epi8(load_ymm(groups), load_ymm(order)), 8);
 }
 
+// sum += x, in its register: GCC 12 left alone adds the products of two pairs first, and spills.
+inline void add_to(__m256i& sum, __m256i x) noexcept {
+#if defined(QUANTAL_EMULATE)
+  sum = _mm256_add_epi32(sum, x);
+#else
+  __asm__("vpaddd {%1, %0, %0|%0, %0, %1}" : "+x"(sum) : "x"(x));
+#endif
+}
+
+// Two depths of all rows and 16 columns.
+template <int32_t Rows>
+inline void add_pair(__m256i (&sum)[Rows][2], const uint8_t* const (&row)[Rows], int64_t d, __m256i w0,
+                     __m256i w1) noexcept {
+#pragma GCC unroll 6
+  for (int32_t i = 0; i < Rows; ++i) {
+    const __m256i x = load_pair(row[i] + d);
+    add_to(sum[i][0], _mm256_madd_epi16(x, w0));
+    add_to(sum[i][1], _mm256_madd_epi16(x, w1));
+  }
+}
+
 template <int32_t Rows, bool Wide>
 inline void block_of(const block_args& a) noexcept {
   __m256i sum[Rows][2];
@@ -55,25 +74,18 @@ inline void block_of(const block_args& a) noexcept {
 #pragma GCC unroll 6
     for (int32_t i = 0; i < Rows; ++i) row[i] = static_cast<const uint8_t*>(a.rows[i]) + a.taps[t];
     int64_t d = 0;
-    do {  // two depths
-      __m256i w0, w1;
+    do {
       if constexpr (Wide) {
-        w0 = load_ymm(panel);
-        w1 = load_ymm(panel + 32);
-        panel += 64;
+        add_pair(sum, row, d, load_ymm(panel), load_ymm(panel + 32));
+        add_pair(sum, row, d + 4, load_ymm(panel + 64), load_ymm(panel + 96));
+        panel += 128;
+        d += 8;
       } else {
         const uint8_t* groups = panel + (d & ~int64_t{7}) * 8;
         const int8_t* order = pair_order[0] + (d & 4) * 8;
-        w0 = widen_pair(groups, order);
-        w1 = widen_pair(groups + 32, order);
+        add_pair(sum, row, d, widen_pair(groups, order), widen_pair(groups + 32, order));
+        d += 4;
       }
-#pragma GCC unroll 6
-      for (int32_t i = 0; i < Rows; ++i) {
-        const __m256i x = load_pair(row[i] + d);
-        sum[i][0] = _mm256_add_epi32(sum[i][0], _mm256_madd_epi16(x, w0));
-        sum[i][1] = _mm256_add_epi32(sum[i][1], _mm256_madd_epi16(x, w1));
-      }
-      d += 4;
     } while (d < bytes);
     if constexpr (!Wide) panel += bytes * 8;
   }
