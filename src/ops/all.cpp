@@ -19,27 +19,23 @@ constexpr op_list (*light_files[])() = {
     reshape_ops,
     constant_ops,
     move_ops,
+    slice_ops,
     pad_ops,
     gather_ops,
     select_ops,
     control_ops,
     einsum_ops,
     vision_ops,
+    roi_ops,
+    unpool_ops,
     attention_ops,
     // clang-format on
 };
 
 // Multiply-accumulate, pooling, normalisation, recurrence, quantized forms: one name per line.
 constexpr op_list (*heavy_files[])() = {
-    conv_ops,
-    matmul_ops,
-    normalization_ops,
-    pool_ops,
-    quantize_linear_ops,
-    quantized_ops,
-    recurrent_ops,
-    resize_ops,
-    softmax_ops,
+    conv_ops,      matmul_ops,    normalization_ops, pool_ops,    quantize_linear_ops,
+    quantized_ops, recurrent_ops, resize_ops,        softmax_ops,
 };
 
 auto key(const op_def& d) {

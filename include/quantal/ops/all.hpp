@@ -18,13 +18,16 @@ op_list reduce_ops();      // Reduce* ArgMax ArgMin
 op_list scan_ops();        // CumSum CumProd Hardmax Trilu
 op_list reshape_ops();     // Reshape Flatten Squeeze Unsqueeze Identity Dropout Shape Size
 op_list constant_ops();    // Constant ConstantOfShape EyeLike Range OneHot, windows
-op_list move_ops();        // Transpose Concat Split Slice Expand Tile DepthToSpace SpaceToDepth ReverseSequence
+op_list move_ops();        // Transpose Concat Expand Tile DepthToSpace SpaceToDepth ReverseSequence
+op_list slice_ops();       // Split Slice
 op_list pad_ops();         // Pad CenterCropPad
 op_list gather_ops();      // Gather GatherElements GatherND Scatter* Compress TensorScatter
 op_list select_ops();      // TopK NonZero Unique NonMaxSuppression
 op_list control_ops();     // If Loop Scan
 op_list einsum_ops();      // Einsum Det
-op_list vision_ops();      // GridSample AffineGrid RoiAlign MaxRoiPool Col2Im MaxUnpool
+op_list vision_ops();      // GridSample AffineGrid
+op_list roi_ops();         // RoiAlign MaxRoiPool
+op_list unpool_ops();      // Col2Im MaxUnpool
 op_list attention_ops();   // Attention RotaryEmbedding
 
 // ---- multiply-accumulate, pooling, normalisation, recurrence, quantized forms ----
