@@ -147,6 +147,10 @@ result<int> quantize(state& s, const common_options& common) {
     if (extension != ".html" && extension != ".json") {
       return error{status::usage, "--report must end in .html or .json: " + io::escape_text(s.report), {}, {}};
     }
+    const std::string parent = std::filesystem::path(s.report).parent_path().string();
+    if (!parent.empty() && !is_directory(parent))
+      return error{status::io, "directory for the report does not exist: " + io::escape_text(parent), "--report",
+                   "create it first"};
   }
   QUANTAL_CHECK(check_model_exists(s.model));
   s.config.type = *pipeline::quant_type_from(s.quant_type);

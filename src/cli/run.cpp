@@ -57,7 +57,7 @@ result<std::vector<exec::named_tensor>> read_feed(const std::string& path, const
   for (auto& [name, value] : arrays) {
     if (!name.empty() && name[0] == '_') continue;
     const auto input = std::find_if(session.inputs().begin(), session.inputs().end(),
-                                    [&](const ir::value_info& v) { return v.name == name; });
+                                    [&wanted = name](const ir::value_info& v) { return v.name == wanted; });
     if (input == session.inputs().end()) {
       std::string names;
       for (const ir::value_info& v : session.inputs()) names += (names.empty() ? "" : ", ") + io::escape_text(v.name);

@@ -345,10 +345,16 @@ class job {
   }
 
   result<void> strict() {
-    const bool nothing = std::none_of(report_.coverage.begin(), report_.coverage.end(),
-                                      [](const coverage_row& r) { return r.status == "quantized"; });
-    if (nothing && config_.type != quant_type::fp16)
-      report_.warnings.push_back("nothing was quantized: see the reasons in the coverage table");
+    using passes::node_form;
+    const bool nothing = std::all_of(plan_.begin(), plan_.end(), [](const passes::node_plan& p) {
+      return p.form == node_form::other || p.form == node_form::floating;
+    });
+    if (nothing && config_.type != quant_type::fp16) {
+      const std::string first = report_.coverage.empty() ? std::string("it has no operators that take part")
+                                                         : report_.coverage[0].node + ": " + report_.coverage[0].reason;
+      return error{status::unsupported, std::string("nothing could be quantized as ") + recipe_of(config_.type).name,
+                   skipped_.empty() ? first : skipped_[0], "see quantal inspect for each operator's reason"};
+    }
     if (config_.strict && !skipped_.empty())
       return error{status::unsupported, std::to_string(skipped_.size()) + " operators with weights stayed in float",
                    skipped_[0], "leave --strict out, or --exclude them"};
