@@ -7,9 +7,10 @@ set -u
 root=$(cd "$1" && pwd); work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 passed=0 failed=0 skipped=0
 
-check() {  # check LABEL RUNNER COMPILER FLAGS...: both programs
+check() {  # check LABEL RUNNER COMPILER FLAGS...: all programs
   run_one selftest "$@"
   run_one gemm "$@"
+  expected=ref run_one conv "$@"
 }
 
 run_one() {  # run_one PROGRAM LABEL RUNNER COMPILER FLAGS...
@@ -39,6 +40,7 @@ arm64=$(first qemu-aarch64-static qemu-aarch64)
 expected=neon
 check "aarch64, Cortex-A53 (QEMU)" "$arm64 -cpu cortex-a53" aarch64-linux-gnu-g++ -O2 -static
 expected=dotprod
+run_one conv "aarch64 with dot products (QEMU)" "$arm64 -cpu max" aarch64-linux-gnu-g++ -O2 -static -march=armv8.2-a+dotprod
 run_one gemm "aarch64 with dot products (QEMU)" "$arm64 -cpu max" aarch64-linux-gnu-g++ -O2 -static -march=armv8.2-a+dotprod
 expected=ref
 check "s390x, big-endian (QEMU)" "$(first qemu-s390x-static qemu-s390x)" s390x-linux-gnu-g++ -O2 -static

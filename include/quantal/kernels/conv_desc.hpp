@@ -45,6 +45,11 @@ struct conv_layout {
 
 namespace detail {
 
+// Input pixels that `outputs` neighbouring outputs see in one direction.
+constexpr int64_t band_pixels(int64_t outputs, int64_t step, int64_t window) noexcept {
+  return (outputs - 1) * step + window;
+}
+
 // Position of the last element + 1; false on overflow. `dims` and `strides` are not negative.
 constexpr bool extent_of(const int64_t (&dims)[4], const int64_t (&strides)[4], uint64_t& out) noexcept {
   uint64_t last = 0;

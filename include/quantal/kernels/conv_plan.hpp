@@ -63,9 +63,6 @@ namespace detail {
 
 inline constexpr uint64_t conv_prefix = gemm_alignment + 256;  // header, table
 
-constexpr int64_t band_pixels(int64_t outputs, int64_t step, int64_t window) noexcept {
-  return (outputs - 1) * step + window;
-}
 constexpr int64_t window_h(const conv_plan& p) noexcept {
   return p.layout.shape.window_h();
 }

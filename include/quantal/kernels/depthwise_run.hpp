@@ -1,0 +1,362 @@
+// Packing the weights of a planned depthwise convolution, and running it: the nest, free of ISA. See depthwise_plan.hpp
+// for the picture. Re-entrant: a plan and its packed weights serve any number of runs at once, each with its own
+// workspace. Freestanding.
+#pragma once
+#include "quantal/kernels/depthwise_plan.hpp"
+
+namespace quantal {
+namespace detail {
+
+// The words of one block's weights; returns the sum of each channel's weights in the leaf's form.
+inline void pack_depthwise_block(const depthwise_plan& p, const uint8_t* weights, int64_t first, int32_t live,
+                                 uint8_t* block, int32_t* sums) noexcept {
+  const depthwise_leaf& leaf = *p.leaf;
+  const conv_layout& l = p.layout;
+  const conv_shape& s = l.shape;
+  const bool centred = leaf.form == lhs_form::s16_centred;
+  const int32_t subtract = centred ? l.weight_zero_point : l.weights == dtype::u8 ? 128 : 0;
+  for (int32_t phase = 0; phase < leaf.unit_step; ++phase) {
+    cover_window(leaf, phase, s.kernel_h, s.dilation_h, [&](int64_t index, int64_t, int64_t ky, int32_t row) {
+      for (int64_t kx = 0; kx < s.kernel_w; ++kx) {
+        uint8_t* words = block + p.phase_weights[phase] +
+                         static_cast<uint64_t>((index * s.kernel_w + kx) * p.channels) * sizeof(uint32_t);
+        for (int32_t c = 0; c < live; ++c) {
+          const int64_t at = (first + c) * l.weight_strides[0] + ky * l.weight_strides[1] + kx * l.weight_strides[2];
+          const int32_t code =
+              l.weights == dtype::u8 ? int32_t{weights[at]} : int32_t{static_cast<int8_t>(weights[at])};
+          const int32_t w = code - subtract;
+          uint8_t* word = words + word_of(leaf, c) * 4;
+          if (centred) {
+            const int16_t wide = static_cast<int16_t>(w);
+            __builtin_memcpy(word + 2 * row, &wide, sizeof wide);
+          } else {
+            word[row] = static_cast<uint8_t>(w);
+          }
+          if (phase == 0) sums[c] += w;
+        }
+      }
+    });
+  }
+}
+
+}  // namespace detail
+
+// Packs weights, bias (s32 [out_c] or null) and the epilogue `e` of the plan's description into `packed`
+// (plan.packed_bytes, 64-byte aligned). Errors: plan, null_pointer, buffer, scratch (alignment), and those of
+// check_epilogue.
+inline status pack_depthwise(const depthwise_plan& p, const void* weights, const int32_t* bias, const epilogue& e,
+                             void* packed, uint64_t packed_bytes) noexcept {
+  if (p.magic != depthwise_plan_magic || p.leaf == nullptr) return status::plan;
+  const conv_layout& l = p.layout;
+  if (packed == nullptr || (weights == nullptr && l.weight_elements > 0)) return status::null_pointer;
+  if (packed_bytes < p.packed_bytes) return status::buffer;
+  if (reinterpret_cast<uintptr_t>(packed) % gemm_alignment != 0) return status::scratch;
+  if (const status s = check_epilogue(e, l.out, static_cast<size_t>(l.shape.out_c)); s != status::ok) return s;
+  if (l.has_table && e.table == nullptr) return status::null_pointer;
+  const detail::depthwise_header header{detail::depthwise_packed_magic,
+                                        detail::depthwise_packed_version,
+                                        p.leaf->layout,
+                                        l.has_table ? 1u : 0u,
+                                        l.shape.out_c,
+                                        l.shape.kernel_h,
+                                        l.shape.kernel_w,
+                                        l.shape.dilation_h,
+                                        p.packed_bytes};
+  uint8_t* base = static_cast<uint8_t*>(packed);
+  __builtin_memset(base, 0, static_cast<size_t>(p.packed_bytes));
+  __builtin_memcpy(base, &header, sizeof header);
+  if (l.has_table) __builtin_memcpy(base + gemm_alignment, e.table, 256);
+  for (int64_t b = 0; b < p.blocks; ++b) {
+    uint8_t* block = base + detail::depthwise_prefix + static_cast<uint64_t>(b) * p.block_bytes;
+    const int64_t first = b * p.channels;
+    const int32_t live = l.shape.out_c - first < p.channels ? static_cast<int32_t>(l.shape.out_c - first) : p.channels;
+    const detail::depthwise_parts parts = detail::depthwise_parts_of(block, p.channels);
+    // The natural-order bias first holds the sums of the weights.
+    detail::pack_depthwise_block(p, static_cast<const uint8_t*>(weights), first, live, block, parts.bias);
+    for (int32_t c = 0; c < live; ++c) {
+      const size_t channel = e.requant.count == 1 ? 0 : static_cast<size_t>(first + c);
+      const uint32_t raw = bias == nullptr ? 0 : static_cast<uint32_t>(bias[first + c]);
+      const uint32_t zero = static_cast<uint32_t>(p.prepared_zero_point);
+      parts.bias[c] = static_cast<int32_t>(raw - zero * static_cast<uint32_t>(parts.bias[c]));
+      const int32_t word = word_of(*p.leaf, c);
+      parts.word_bias[word] = parts.bias[c];
+      if (l.out == dtype::s32) continue;
+      if (detail::is_code(l.out) && l.rule != contract::fp32_rne)
+        parts.multiplier[c] = e.requant.multipliers[channel];
+      else
+        parts.ratio[c] = parts.word_ratio[word] = e.requant.ratios[channel];
+    }
+  }
+  return status::ok;
+}
+
+namespace detail {
+
+struct depthwise_call {
+  const depthwise_plan& p;
+  const uint8_t* in;
+  const uint8_t* packed;
+  const uint8_t* residual;
+  uint8_t* out;
+
+  struct scratch {
+    uint8_t* ring;      // [group][ring unit][pixel][channels] words
+    uint8_t* expanded;  // [unit row][pixel][channels] codes
+    uint8_t* padding;   // one pixel of zero-point codes
+    const uint8_t** units;
+    int32_t *sums, *ordered;
+  };
+
+  scratch carve(uint8_t* at) const noexcept {
+    scratch s{};
+    s.ring = at;
+    at += p.unit_bytes * static_cast<uint64_t>(p.ring * p.group);
+    s.expanded = at;
+    at += round_up(static_cast<uint64_t>(p.tile_in_w * p.channels * max_unit_rows), gemm_alignment);
+    s.padding = at;
+    __builtin_memset(at, p.layout.in_zero_point & 0xff, static_cast<size_t>(p.channels));
+    at += round_up(static_cast<uint64_t>(p.channels), gemm_alignment);
+    s.units = reinterpret_cast<const uint8_t**>(at);
+    at += round_up(static_cast<uint64_t>(p.max_units) * sizeof(const uint8_t*), gemm_alignment);
+    s.sums = reinterpret_cast<int32_t*>(at);
+    s.ordered = reinterpret_cast<int32_t*>(
+        at + (p.fast ? 0 : round_up(static_cast<uint64_t>(p.tile_w * p.channels) * 4, gemm_alignment)));
+    return s;
+  }
+
+  int32_t live_channels(int64_t block) const noexcept {
+    const int64_t left = p.layout.shape.out_c - block * p.channels;
+    return left < p.channels ? static_cast<int32_t>(left) : p.channels;
+  }
+
+  // `count` pixels of padding, as words.
+  void pad(uint8_t* words, int64_t count) const noexcept {
+    const uint8_t zero = static_cast<uint8_t>(p.prepared_zero_point);
+    __builtin_memset(words, p.leaf->form == lhs_form::s16_centred ? 0 : zero,
+                     static_cast<size_t>(count * p.channels) * sizeof(uint32_t));
+  }
+
+  // Channels [first, first + live) of a row's pixels, side by side: for blocks that are not whole and for multipliers.
+  void expand(const uint8_t* row, int64_t pixels, int64_t first, int32_t live, uint8_t* to) const noexcept {
+    for (int64_t x = 0; x < pixels; ++x, row += p.layout.in_strides.pixel, to += p.channels) {
+      for (int32_t c = 0; c < live; ++c) to[c] = row[(first + c) / p.multiplier];
+      for (int32_t c = live; c < p.channels; ++c) to[c] = 0;
+    }
+  }
+
+  // The words of a pass that lie left and right of the image: pixels [first, last) of a unit lie in it.
+  struct image_pixels {
+    int64_t first, last;
+  };
+  image_pixels pixels_in_image(int64_t left) const noexcept {
+    const int64_t from = left - p.layout.shape.pad_left;  // image column of the first word
+    const int64_t first = from < 0 ? (-from < p.tile_in_w ? -from : p.tile_in_w) : 0;
+    const int64_t last = p.layout.shape.in_w - from < p.tile_in_w ? p.layout.shape.in_w - from : p.tile_in_w;
+    return {first, last < first ? first : last};
+  }
+  // They stay as they are while the ring turns.
+  void pad_sides(const scratch& s, image_pixels live, int64_t blocks) const noexcept {
+    uint8_t* words = s.ring;
+    for (int64_t i = 0; i < blocks * p.ring; ++i, words += p.unit_bytes) {
+      if (live.first > 0) pad(words, live.first);
+      if (live.last < p.tile_in_w) pad(words + live.last * p.channels * 4, p.tile_in_w - live.last);
+    }
+  }
+
+  // Unit `index` (of padded rows), pixels [left, left + tile_in_w) of the padded width, of blocks [first, last).
+  void build(const scratch& s, int64_t image, int64_t index, int64_t left, int64_t first, int64_t last) const noexcept {
+    const conv_layout& l = p.layout;
+    const image_pixels live_pixels = pixels_in_image(left);
+    const int64_t skip = live_pixels.first, from = left - l.shape.pad_left;
+    interleave_args a;
+    a.pixels = live_pixels.last - skip;
+    if (a.pixels == 0) return;
+    a.is_unsigned = l.in == dtype::u8;
+    a.zero_point = l.in_zero_point;
+    const uint8_t* rows[max_unit_rows] = {};
+    for (int32_t r = 0; r < p.leaf->unit_rows; ++r) {
+      const int64_t y = index * p.leaf->unit_step + r - l.shape.pad_top;
+      if (y >= 0 && y < l.shape.in_h)
+        rows[r] = in + image * l.in_strides.image + y * l.in_strides.row + (from + skip) * l.in_strides.pixel;
+    }
+    const uint64_t ring_bytes = p.unit_bytes * static_cast<uint64_t>(p.ring);
+    uint8_t* words = s.ring + p.unit_bytes * static_cast<uint64_t>(index % p.ring);
+    for (int64_t block = first; block < last; ++block, words += ring_bytes) {
+      const int64_t channel = block * p.channels;
+      const int32_t live = live_channels(block);
+      const bool whole = p.multiplier == 1 && live == p.channels;
+      for (int32_t r = 0; r < p.leaf->unit_rows; ++r) {
+        a.rows[r] = s.padding;
+        a.steps[r] = 0;
+        if (rows[r] == nullptr) continue;
+        a.rows[r] = rows[r] + channel;
+        a.steps[r] = l.in_strides.pixel;
+        if (whole) continue;
+        uint8_t* to = s.expanded + r * p.tile_in_w * p.channels;
+        expand(rows[r], a.pixels, channel, live, to);
+        a.rows[r] = to;
+        a.steps[r] = p.channels;
+      }
+      a.out = words + skip * p.channels * 4;
+      p.leaf->interleave(a);
+    }
+  }
+
+  // The portable way out: sums in word order -> channels in order -> any epilogue.
+  void finish(const scratch& s, const depthwise_parts& parts, int64_t pixels, int32_t live, int64_t image, int64_t y,
+              int64_t x, int64_t first) const noexcept {
+    const conv_layout& l = p.layout;
+    for (int64_t i = 0; i < pixels; ++i) {
+      for (int32_t c = 0; c < p.channels; ++c)
+        s.ordered[i * p.channels + c] = s.sums[i * p.channels + word_of(*p.leaf, c)];
+    }
+    store_args a;
+    a.acc = s.ordered;
+    a.rows = static_cast<int32_t>(pixels);
+    a.live_columns = live;
+    a.type = l.out;
+    const int64_t at = image * l.out_strides.image + y * l.out_strides.row + x * l.out_strides.pixel + first;
+    a.out = out + at * (is_code(l.out) ? 1 : 4);
+    a.out_stride = l.out_strides.pixel;
+    a.bias = parts.bias;
+    a.ratio = parts.ratio;
+    a.multiplier = parts.multiplier;
+    a.rule = l.rule;
+    a.zero_point = l.out_zero_point;
+    a.codes = l.codes;
+    a.low = static_cast<float>(l.codes.min - l.out_zero_point);
+    a.high = static_cast<float>(l.codes.max - l.out_zero_point);
+    if (l.residual.type != dtype::none) {
+      const image_strides& r = l.residual_strides;
+      a.residual = residual + image * r.image + y * r.row + x * r.pixel + first;
+      a.residual_stride = r.pixel;
+      a.residual_type = l.residual.type;
+      a.residual_zero_point = l.residual.zero_point;
+      a.residual_ratio = l.residual.ratio;
+      a.residual_multiplier = l.residual.multiplier;
+    }
+    gemm_leaf portable;
+    portable.layout.columns = p.channels;
+    store_block(portable, a, l.has_table ? packed + gemm_alignment : nullptr);
+  }
+
+  // What the rows of a pass have in common.
+  depthwise_row common_row(int64_t pixels) const noexcept {
+    const conv_layout& l = p.layout;
+    depthwise_row a;
+    a.kernel_w = l.shape.kernel_w;
+    a.tap_step = l.shape.dilation_w * p.channels * 4;
+    a.pixel_step = l.shape.stride_w * p.channels * 4;
+    a.pixels = pixels;
+    a.wide_ratio = p.wide_ratio;
+    a.zero_point = l.out_zero_point;
+    a.codes = l.codes;
+    a.out_unsigned = l.out == dtype::u8;
+    return a;
+  }
+
+  // One output row of one block from column x on; a.units, a.unit_count are set.
+  void row(depthwise_row& a, const scratch& s, int64_t image, int64_t y, int64_t x, int64_t block,
+           uint64_t weights) const noexcept {
+    const conv_layout& l = p.layout;
+    uint8_t* at = const_cast<uint8_t*>(packed) + depthwise_prefix + static_cast<uint64_t>(block) * p.block_bytes;
+    const depthwise_parts parts = depthwise_parts_of(at, p.channels);
+    const int64_t first = block * p.channels;
+    const int32_t live = live_channels(block);
+    a.weights = at + weights;
+    a.bias = parts.word_bias;
+    a.ratio = parts.word_ratio;
+    if (!p.fast) {
+      a.out = s.sums;
+      p.leaf->sums(a);
+      finish(s, parts, a.pixels, live, image, y, x, first);
+      return;
+    }
+    uint8_t* to = out + image * l.out_strides.image + y * l.out_strides.row + x * l.out_strides.pixel + first;
+    const bool whole = live == p.channels;
+    a.out = whole ? to : s.expanded;
+    a.out_stride = whole ? l.out_strides.pixel : p.channels;
+    p.leaf->codes(a);
+    if (whole) return;
+    const uint8_t* from = s.expanded;
+    for (int64_t i = 0; i < a.pixels; ++i, to += l.out_strides.pixel, from += p.channels)
+      for (int32_t c = 0; c < live; ++c) to[c] = from[c];
+  }
+
+  // Blocks [first, last) over output rows [top, bottom) and columns [x, x + pixels).
+  void pass(const scratch& s, int64_t image, int64_t top, int64_t bottom, int64_t x, int64_t pixels, int64_t first,
+            int64_t last) const noexcept {
+    const conv_shape& shape = p.layout.shape;
+    const uint64_t ring_bytes = p.unit_bytes * static_cast<uint64_t>(p.ring);
+    depthwise_row a = common_row(pixels);
+    a.units = s.units;
+    pad_sides(s, pixels_in_image(x * shape.stride_w), last - first);
+    int64_t built = 0;
+    for (int64_t y = top; y < bottom; ++y) {
+      const int64_t start = y * shape.stride_h;
+      const int64_t begin = start / p.leaf->unit_step, phase = start % p.leaf->unit_step;
+      int64_t end = begin;
+      cover_window(*p.leaf, phase, shape.kernel_h, shape.dilation_h,
+                   [&](int64_t index, int64_t unit, int64_t, int32_t) {
+                     s.units[index] = s.ring + p.unit_bytes * static_cast<uint64_t>((begin + unit) % p.ring);
+                     end = begin + unit + 1;
+                   });
+      a.unit_count = static_cast<int32_t>(p.phase_units[phase]);
+      if (built < begin) built = begin;
+      for (; built < end; ++built) build(s, image, built, x * shape.stride_w, first, last);
+      for (int64_t b = first; b < last; ++b) {
+        row(a, s, image, y, x, b, p.phase_weights[phase]);
+        for (int32_t u = 0; u < a.unit_count; ++u) s.units[u] += ring_bytes;
+      }
+    }
+  }
+
+  [[gnu::noinline]] void task(uint64_t index, uint8_t* workspace) const noexcept {
+    const scratch s = carve(workspace);
+    const int64_t t = static_cast<int64_t>(index);
+    const int64_t group_tile = t % p.group_tiles, row_tile = t / p.group_tiles % p.row_tiles;
+    const int64_t image = t / p.group_tiles / p.row_tiles;
+    const int64_t top = row_tile * p.tile_h;
+    const int64_t bottom = top + p.tile_h < p.layout.out_h ? top + p.tile_h : p.layout.out_h;
+    const int64_t block_end = (group_tile + 1) * p.groups_per_task * p.group;
+    for (int64_t b = group_tile * p.groups_per_task * p.group; b < block_end && b < p.blocks; b += p.group) {
+      const int64_t last = b + p.group < p.blocks ? b + p.group : p.blocks;
+      for (int64_t x = 0; x < p.layout.out_w; x += p.tile_w) {
+        const int64_t pixels = p.layout.out_w - x < p.tile_w ? p.layout.out_w - x : p.tile_w;
+        pass(s, image, top, bottom, x, pixels, b, last);
+      }
+    }
+  }
+};
+
+}  // namespace detail
+
+// Runs the convolution; re-entrant. Nothing is written before all checks have passed. Errors: plan (not a plan, or
+// weights packed for another one), null_pointer, buffer, overlap, scratch.
+inline status run_depthwise(const depthwise_plan& p, const conv_buffers& b,
+                            const parallel_for& parallel = {}) noexcept {
+  if (p.magic != depthwise_plan_magic || p.leaf == nullptr) return status::plan;
+  if (p.layout.out_elements == 0) return status::ok;
+  const size_t width = parallel.call == nullptr ? 1 : parallel.width;
+  if (const status s = detail::check_buffers(p.layout, b, p.packed_bytes, depthwise_workspace_bytes(p, width));
+      s != status::ok)
+    return s;
+  detail::depthwise_header h;
+  __builtin_memcpy(&h, b.packed, sizeof h);
+  const conv_shape& s = p.layout.shape;
+  if (h.magic != detail::depthwise_packed_magic || h.version != detail::depthwise_packed_version ||
+      h.layout != p.leaf->layout || h.table != (p.layout.has_table ? 1u : 0u) || h.channels != s.out_c ||
+      h.kernel_h != s.kernel_h || h.kernel_w != s.kernel_w || h.dilation_h != s.dilation_h || h.bytes != p.packed_bytes)
+    return status::plan;
+  const detail::depthwise_call call{p, static_cast<const uint8_t*>(b.in), static_cast<const uint8_t*>(b.packed),
+                                    static_cast<const uint8_t*>(b.residual), static_cast<uint8_t*>(b.out)};
+  uint8_t* workspace = static_cast<uint8_t*>(b.workspace);
+  const uint64_t lanes = p.tasks < width ? p.tasks : width;
+  parallel(static_cast<size_t>(lanes), [&](size_t lane) {
+    const default_fp_env standard;
+    for (uint64_t t = lane; t < p.tasks; t += lanes) call.task(t, workspace + lane * p.task_workspace);
+  });
+  return status::ok;
+}
+
+}  // namespace quantal
