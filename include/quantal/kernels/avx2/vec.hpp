@@ -23,6 +23,8 @@ struct vec {
   static s32 set(int32_t x) noexcept { return _mm256_set1_epi32(x); }
   static f32 load(const float* p) noexcept { return _mm256_loadu_ps(p); }
   static void store(float* p, f32 x) noexcept { _mm256_storeu_ps(p, x); }
+  static s32 load(const int32_t* p) noexcept { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+  static void store(int32_t* p, s32 x) noexcept { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), x); }
   static f32 mul(f32 a, f32 b) noexcept { return _mm256_mul_ps(a, b); }
   static f32 div(f32 a, f32 b) noexcept { return _mm256_div_ps(a, b); }
   static f32 fma(f32 a, f32 b, f32 c) noexcept { return _mm256_fmadd_ps(a, b, c); }
@@ -31,6 +33,8 @@ struct vec {
   static f32 max(f32 a, f32 b) noexcept { return _mm256_max_ps(a, b); }
   static s32 min(s32 a, s32 b) noexcept { return _mm256_min_epi32(a, b); }
   static s32 max(s32 a, s32 b) noexcept { return _mm256_max_epi32(a, b); }
+  static s32 add(s32 a, s32 b) noexcept { return _mm256_add_epi32(a, b); }
+  static s32 bit_and(s32 a, s32 b) noexcept { return _mm256_and_si256(a, b); }
   static s32 sub(s32 a, s32 b) noexcept { return _mm256_sub_epi32(a, b); }
   static s32 to_s32(f32 x) noexcept { return _mm256_cvtps_epi32(x); }  // round to nearest even: default_fp_env
   static f32 to_f32(s32 x) noexcept { return _mm256_cvtepi32_ps(x); }
@@ -64,9 +68,9 @@ struct vec {
           low(_mm256_set1_epi8(static_cast<char>(min))),
           high(_mm256_set1_epi8(static_cast<char>(max))) {}
 
-    void store(Code* q, __m256i a, __m256i b, __m256i c, __m256i d) const noexcept {
-      const __m256i ab = _mm256_adds_epi16(_mm256_packs_epi32(a, b), zero);
-      const __m256i cd = _mm256_adds_epi16(_mm256_packs_epi32(c, d), zero);
+    void finish(Code* q, __m256i ab, __m256i cd) const noexcept {
+      ab = _mm256_adds_epi16(ab, zero);
+      cd = _mm256_adds_epi16(cd, zero);
       __m256i codes;
       if constexpr (Code(-1) < Code(0)) {
         codes = _mm256_min_epi8(_mm256_max_epi8(_mm256_packs_epi16(ab, cd), low), high);
@@ -75,6 +79,17 @@ struct vec {
       }
       codes = _mm256_permutevar8x32_epi32(codes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(q), codes);
+    }
+    void store(Code* q, __m256i a, __m256i b, __m256i c, __m256i d) const noexcept {
+      finish(q, _mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
+    }
+    // Stores nothing and returns false if a step is below -32767.
+    bool store_if_sure(Code* q, __m256i a, __m256i b, __m256i c, __m256i d) const noexcept {
+      const __m256i ab = _mm256_packs_epi32(a, b), cd = _mm256_packs_epi32(c, d);
+      const __m256i found = _mm256_cmpeq_epi16(_mm256_min_epi16(ab, cd), _mm256_set1_epi16(INT16_MIN));
+      if (_mm256_testz_si256(found, found) == 0) return false;
+      finish(q, ab, cd);
+      return true;
     }
   };
 };

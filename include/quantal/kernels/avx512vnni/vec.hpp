@@ -23,6 +23,8 @@ struct vec {
   static s32 set(int32_t x) noexcept { return _mm512_set1_epi32(x); }
   static f32 load(const float* p) noexcept { return _mm512_loadu_ps(p); }
   static void store(float* p, f32 x) noexcept { _mm512_storeu_ps(p, x); }
+  static s32 load(const int32_t* p) noexcept { return _mm512_loadu_si512(p); }
+  static void store(int32_t* p, s32 x) noexcept { _mm512_storeu_si512(p, x); }
   static f32 mul(f32 a, f32 b) noexcept { return _mm512_mul_ps(a, b); }
   static f32 div(f32 a, f32 b) noexcept { return _mm512_div_ps(a, b); }
   static f32 fma(f32 a, f32 b, f32 c) noexcept { return _mm512_fmadd_ps(a, b, c); }
@@ -31,6 +33,8 @@ struct vec {
   static f32 max(f32 a, f32 b) noexcept { return _mm512_max_ps(a, b); }
   static s32 min(s32 a, s32 b) noexcept { return _mm512_min_epi32(a, b); }
   static s32 max(s32 a, s32 b) noexcept { return _mm512_max_epi32(a, b); }
+  static s32 add(s32 a, s32 b) noexcept { return _mm512_add_epi32(a, b); }
+  static s32 bit_and(s32 a, s32 b) noexcept { return _mm512_and_si512(a, b); }
   static s32 sub(s32 a, s32 b) noexcept { return _mm512_sub_epi32(a, b); }
   static s32 to_s32(f32 x) noexcept { return _mm512_cvtps_epi32(x); }  // round to nearest even: default_fp_env
   static f32 to_f32(s32 x) noexcept { return _mm512_cvtepi32_ps(x); }
@@ -64,9 +68,9 @@ struct vec {
           low(_mm512_set1_epi8(static_cast<char>(min))),
           high(_mm512_set1_epi8(static_cast<char>(max))) {}
 
-    void store(Code* q, __m512i a, __m512i b, __m512i c, __m512i d) const noexcept {
-      const __m512i ab = _mm512_adds_epi16(_mm512_packs_epi32(a, b), zero);
-      const __m512i cd = _mm512_adds_epi16(_mm512_packs_epi32(c, d), zero);
+    void finish(Code* q, __m512i ab, __m512i cd) const noexcept {
+      ab = _mm512_adds_epi16(ab, zero);
+      cd = _mm512_adds_epi16(cd, zero);
       __m512i codes;
       if constexpr (Code(-1) < Code(0)) {
         codes = _mm512_min_epi8(_mm512_max_epi8(_mm512_packs_epi16(ab, cd), low), high);
@@ -75,6 +79,16 @@ struct vec {
       }
       const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
       _mm512_storeu_si512(q, _mm512_permutexvar_epi32(order, codes));
+    }
+    void store(Code* q, __m512i a, __m512i b, __m512i c, __m512i d) const noexcept {
+      finish(q, _mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
+    }
+    // Stores nothing and returns false if a step is below -32767.
+    bool store_if_sure(Code* q, __m512i a, __m512i b, __m512i c, __m512i d) const noexcept {
+      const __m512i ab = _mm512_packs_epi32(a, b), cd = _mm512_packs_epi32(c, d);
+      if (_mm512_cmpeq_epi16_mask(_mm512_min_epi16(ab, cd), _mm512_set1_epi16(INT16_MIN)) != 0) return false;
+      finish(q, ab, cd);
+      return true;
     }
   };
 };

@@ -23,6 +23,8 @@ struct vec {
   static s32 set(int32_t x) noexcept { return vdupq_n_s32(x); }
   static f32 load(const float* p) noexcept { return vld1q_f32(p); }
   static void store(float* p, f32 x) noexcept { vst1q_f32(p, x); }
+  static s32 load(const int32_t* p) noexcept { return vld1q_s32(p); }
+  static void store(int32_t* p, s32 x) noexcept { vst1q_s32(p, x); }
   static f32 mul(f32 a, f32 b) noexcept { return vmulq_f32(a, b); }
   static f32 div(f32 a, f32 b) noexcept { return vdivq_f32(a, b); }
   static f32 fma(f32 a, f32 b, f32 c) noexcept { return vfmaq_f32(c, a, b); }
@@ -31,6 +33,8 @@ struct vec {
   static f32 max(f32 a, f32 b) noexcept { return vmaxq_f32(a, b); }
   static s32 min(s32 a, s32 b) noexcept { return vminq_s32(a, b); }
   static s32 max(s32 a, s32 b) noexcept { return vmaxq_s32(a, b); }
+  static s32 add(s32 a, s32 b) noexcept { return vaddq_s32(a, b); }
+  static s32 bit_and(s32 a, s32 b) noexcept { return vandq_s32(a, b); }
   static s32 sub(s32 a, s32 b) noexcept { return vsubq_s32(a, b); }
   static s32 to_s32(f32 x) noexcept { return vcvtnq_s32_f32(x); }  // round to nearest even, whatever FPCR says
   static f32 to_f32(s32 x) noexcept { return vcvtq_f32_s32(x); }

@@ -24,12 +24,16 @@ struct vec {
   static s32 set(int32_t x) noexcept { return _mm_set1_epi32(x); }
   static f32 load(const float* p) noexcept { return _mm_loadu_ps(p); }
   static void store(float* p, f32 x) noexcept { _mm_storeu_ps(p, x); }
+  static s32 load(const int32_t* p) noexcept { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
+  static void store(int32_t* p, s32 x) noexcept { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), x); }
   static f32 mul(f32 a, f32 b) noexcept { return _mm_mul_ps(a, b); }
   static f32 div(f32 a, f32 b) noexcept { return _mm_div_ps(a, b); }
   static f32 min(f32 a, f32 b) noexcept { return _mm_min_ps(a, b); }
   static f32 max(f32 a, f32 b) noexcept { return _mm_max_ps(a, b); }
   static s32 min(s32 a, s32 b) noexcept { return _mm_min_epi32(a, b); }
   static s32 max(s32 a, s32 b) noexcept { return _mm_max_epi32(a, b); }
+  static s32 add(s32 a, s32 b) noexcept { return _mm_add_epi32(a, b); }
+  static s32 bit_and(s32 a, s32 b) noexcept { return _mm_and_si128(a, b); }
   static s32 sub(s32 a, s32 b) noexcept { return _mm_sub_epi32(a, b); }
   static s32 to_s32(f32 x) noexcept { return _mm_cvtps_epi32(x); }  // round to nearest even: default_fp_env
   static f32 to_f32(s32 x) noexcept { return _mm_cvtepi32_ps(x); }
@@ -61,9 +65,9 @@ struct vec {
           low(_mm_set1_epi8(static_cast<char>(min))),
           high(_mm_set1_epi8(static_cast<char>(max))) {}
 
-    void store(Code* q, __m128i a, __m128i b, __m128i c, __m128i d) const noexcept {
-      const __m128i ab = _mm_adds_epi16(_mm_packs_epi32(a, b), zero);
-      const __m128i cd = _mm_adds_epi16(_mm_packs_epi32(c, d), zero);
+    void finish(Code* q, __m128i ab, __m128i cd) const noexcept {
+      ab = _mm_adds_epi16(ab, zero);
+      cd = _mm_adds_epi16(cd, zero);
       __m128i codes;
       if constexpr (Code(-1) < Code(0)) {
         codes = _mm_min_epi8(_mm_max_epi8(_mm_packs_epi16(ab, cd), low), high);
@@ -71,6 +75,17 @@ struct vec {
         codes = _mm_min_epu8(_mm_max_epu8(_mm_packus_epi16(ab, cd), low), high);
       }
       _mm_storeu_si128(reinterpret_cast<__m128i*>(q), codes);
+    }
+    void store(Code* q, __m128i a, __m128i b, __m128i c, __m128i d) const noexcept {
+      finish(q, _mm_packs_epi32(a, b), _mm_packs_epi32(c, d));
+    }
+    // Stores nothing and returns false if a step is below -32767.
+    bool store_if_sure(Code* q, __m128i a, __m128i b, __m128i c, __m128i d) const noexcept {
+      const __m128i ab = _mm_packs_epi32(a, b), cd = _mm_packs_epi32(c, d);
+      const __m128i found = _mm_cmpeq_epi16(_mm_min_epi16(ab, cd), _mm_set1_epi16(INT16_MIN));
+      if (_mm_testz_si128(found, found) == 0) return false;
+      finish(q, ab, cd);
+      return true;
     }
   };
 };
