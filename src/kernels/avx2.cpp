@@ -9,6 +9,8 @@ namespace quantal::kernels {
 
 extern const elementwise_table avx2_elementwise;
 const elementwise_table avx2_elementwise = avx2::elementwise;
+extern const integer_table avx2_integer;
+const integer_table avx2_integer = avx2::integer;
 extern const gemm_leaf avx2_gemm;
 const gemm_leaf avx2_gemm = avx2::gemm;
 extern const depthwise_leaf avx2_depthwise;

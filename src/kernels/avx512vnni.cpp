@@ -14,5 +14,7 @@ extern const depthwise_leaf avx512vnni_depthwise;
 const depthwise_leaf avx512vnni_depthwise = avx512vnni::depthwise;
 extern const gemm_leaf avx512vnni_gemm;
 const gemm_leaf avx512vnni_gemm = avx512vnni::gemm;
+extern const integer_table avx512vnni_integer;
+const integer_table avx512vnni_integer = avx512vnni::integer;
 
 }  // namespace quantal::kernels

@@ -10,5 +10,7 @@ extern const elementwise_table neon_elementwise;
 const elementwise_table neon_elementwise = neon::elementwise;
 extern const gemm_leaf neon_gemm;
 const gemm_leaf neon_gemm = neon::gemm;
+extern const integer_table neon_integer;
+const integer_table neon_integer = neon::integer;
 
 }  // namespace quantal::kernels

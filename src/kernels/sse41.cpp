@@ -7,5 +7,7 @@ namespace quantal::kernels {
 
 extern const elementwise_table sse41_elementwise;
 const elementwise_table sse41_elementwise = sse41::elementwise;
+extern const integer_table sse41_integer;
+const integer_table sse41_integer = sse41::integer;
 
 }  // namespace quantal::kernels

@@ -74,9 +74,9 @@ template <class V, quotient How>
 }
 
 // Four vectors, any input.
-template <class V, quotient How, class Code>
-[[gnu::always_inline]] inline void careful_step(const float* x, const run_vectors<V>& v,
-                                                const typename V::template narrowing<Code>& n, Code* q) noexcept {
+template <class V, quotient How, class Code, class Narrowing>
+[[gnu::always_inline]] inline void careful_step(const float* x, const run_vectors<V>& v, const Narrowing& n,
+                                                Code* q) noexcept {
   constexpr size_t w = V::width;
   typename V::f32 a = V::load(x), b = V::load(x + w), c = V::load(x + 2 * w), d = V::load(x + 3 * w);
   if (__builtin_expect(V::any(V::either(V::unordered(a, b), V::unordered(c, d))), 0)) {
@@ -87,17 +87,17 @@ template <class V, quotient How, class Code>
   }
   n.store(q, steps<V, How>(a, v), steps<V, How>(b, v), steps<V, How>(c, v), steps<V, How>(d, v));
 }
-template <class V, quotient How, class Code>
-[[gnu::noinline, gnu::cold]] void rare_step(const float* x, const run_vectors<V>& v,
-                                            const typename V::template narrowing<Code>& n, Code* q) noexcept {
+template <class V, quotient How, class Code, class Narrowing>
+[[gnu::noinline, gnu::cold]] void rare_step(const float* x, const run_vectors<V>& v, const Narrowing& n,
+                                            Code* q) noexcept {
   careful_step<V, How>(x, v, n, q);
 }
 
 // Four vectors. Where impossible conversions give INT_MIN, one look at the narrowed steps finds whatever needs care: a
 // lowest s16 is NaN, infinite, or 128 times outside the range.
-template <class V, quotient How, class Code>
-[[gnu::always_inline]] inline void quantize_step(const float* x, const run_vectors<V>& v,
-                                                 const typename V::template narrowing<Code>& n, Code* q) noexcept {
+template <class V, quotient How, class Code, class Narrowing>
+[[gnu::always_inline]] inline void quantize_step(const float* x, const run_vectors<V>& v, const Narrowing& n,
+                                                 Code* q) noexcept {
   constexpr size_t w = V::width;
   if constexpr (V::impossible_is_lowest) {
     const bool done =
@@ -110,11 +110,11 @@ template <class V, quotient How, class Code>
   }
 }
 
-template <class V, quotient How, class Code>
+template <class V, quotient How, bool Clamped, class Code>
 [[gnu::noinline]] void quantize_loop(const float* x, size_t n, const quantize_run& run, Code* q) noexcept {
   constexpr size_t step = 4 * V::width;
   const run_vectors<V> c = broadcast<V, How>(run);
-  const typename V::template narrowing<Code> narrow(run.params.zero_point, run.codes.min, run.codes.max);
+  const typename V::template narrowing<Code, Clamped> narrow(run.params.zero_point, run.codes.min, run.codes.max);
   size_t i = 0;
   for (; i + step <= n; i += step) quantize_step<V, How>(x + i, c, narrow, q + i);
   if (i == n) return;
@@ -265,14 +265,16 @@ inline constexpr size_t long_run = 4096;  // from here the search for two_produc
 template <class V, class Code>
 void quantize(const float* x, size_t n, const quantize_run& run, Code* q) noexcept {
   const default_fp_env env;
-  if (run.reciprocal) return quantize_loop<V, quotient::multiplied>(x, n, run, q);
+  if (run.reciprocal) return quantize_loop<V, quotient::multiplied, true>(x, n, run, q);
   if constexpr (V::has_fma) {
     if (can_correct<V>(run.params.scale)) {
-      if (n >= long_run && two_products_suffice<V>(run)) return quantize_loop<V, quotient::two_products>(x, n, run, q);
-      return quantize_loop<V, quotient::corrected>(x, n, run, q);
+      if (n < long_run || !two_products_suffice<V>(run))
+        return quantize_loop<V, quotient::corrected, true>(x, n, run, q);
+      if (run.codes.max - run.codes.min < 255) return quantize_loop<V, quotient::two_products, true>(x, n, run, q);
+      return quantize_loop<V, quotient::two_products, false>(x, n, run, q);  // narrowing saturates to all codes
     }
   }
-  quantize_loop<V, quotient::divided>(x, n, run, q);
+  quantize_loop<V, quotient::divided, true>(x, n, run, q);
 }
 
 template <class V>

@@ -14,8 +14,10 @@ inline namespace QUANTAL_KERNEL_COPY {
 struct vec {
   using f32 = __m512;
   using s32 = __m512i;
+  using bytes = __m512i;
   using mask = __mmask16;
   static constexpr size_t width = 16;
+  static constexpr size_t byte_width = 64;
   static constexpr bool has_fma = true;
   static constexpr bool impossible_is_lowest = true;  // to_s32 of NaN and of what does not fit
 
@@ -26,6 +28,12 @@ struct vec {
   static s32 load(const int32_t* p) noexcept { return _mm512_loadu_si512(p); }
   static void store(int32_t* p, s32 x) noexcept { _mm512_storeu_si512(p, x); }
   static f32 mul(f32 a, f32 b) noexcept { return _mm512_mul_ps(a, b); }
+  static f32 add(f32 a, f32 b) noexcept { return _mm512_add_ps(a, b); }
+  // No expression is contracted across it.
+  static f32 fence(f32 x) noexcept {
+    __asm__("" : "+v"(x));
+    return x;
+  }
   static f32 div(f32 a, f32 b) noexcept { return _mm512_div_ps(a, b); }
   static f32 fma(f32 a, f32 b, f32 c) noexcept { return _mm512_fmadd_ps(a, b, c); }
   static f32 fnma(f32 a, f32 b, f32 c) noexcept { return _mm512_fnmadd_ps(a, b, c); }
@@ -57,9 +65,34 @@ struct vec {
     return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
   }
 
+  static bytes load_bytes(const void* p) noexcept { return _mm512_loadu_si512(p); }
+  static void store_bytes(void* p, bytes x) noexcept { _mm512_storeu_si512(p, x); }
+  template <class Code>
+  static bytes max_bytes(bytes a, bytes b) noexcept {
+    return Code(-1) < Code(0) ? _mm512_max_epi8(a, b) : _mm512_max_epu8(a, b);
+  }
+  // vpshufb looks up 16 entries and gives 0 where bit 7 is set: of 16 lookups one is not 0.
+  struct table_lookup {
+    __m512i part[16];
+    explicit table_lookup(const uint8_t* table) noexcept {
+      for (int i = 0; i < 16; ++i)
+        part[i] = _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table) + i));
+    }
+    bytes apply(bytes x) const noexcept {
+      const __m512i rest = _mm512_set1_epi8(0x70);
+      __m512i found = _mm512_setzero_si512();
+#pragma GCC unroll 16
+      for (int i = 0; i < 16; ++i) {
+        const __m512i at = _mm512_adds_epu8(_mm512_xor_si512(x, _mm512_set1_epi8(static_cast<char>(16 * i))), rest);
+        found = _mm512_or_si512(found, _mm512_shuffle_epi8(part[i], at));
+      }
+      return found;
+    }
+  };
+
   // Four vectors of steps -> 64 codes: narrow to s16, add the zero point, narrow to 8 bits, clamp. Both narrowings
   // saturate and work within 128-bit lanes, hence the permutation.
-  template <class Code>
+  template <class Code, bool Clamped = true>
   struct narrowing {
     __m512i zero, low, high;
 
@@ -73,9 +106,11 @@ struct vec {
       cd = _mm512_adds_epi16(cd, zero);
       __m512i codes;
       if constexpr (Code(-1) < Code(0)) {
-        codes = _mm512_min_epi8(_mm512_max_epi8(_mm512_packs_epi16(ab, cd), low), high);
+        codes = _mm512_packs_epi16(ab, cd);
+        if constexpr (Clamped) codes = _mm512_min_epi8(_mm512_max_epi8(codes, low), high);
       } else {
-        codes = _mm512_min_epu8(_mm512_max_epu8(_mm512_packus_epi16(ab, cd), low), high);
+        codes = _mm512_packus_epi16(ab, cd);
+        if constexpr (Clamped) codes = _mm512_min_epu8(_mm512_max_epu8(codes, low), high);
       }
       const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
       _mm512_storeu_si512(q, _mm512_permutexvar_epi32(order, codes));

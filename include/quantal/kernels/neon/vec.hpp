@@ -14,8 +14,10 @@ inline namespace QUANTAL_KERNEL_COPY {
 struct vec {
   using f32 = float32x4_t;
   using s32 = int32x4_t;
+  using bytes = uint8x16_t;
   using mask = uint32x4_t;
   static constexpr size_t width = 4;
+  static constexpr size_t byte_width = 16;
   static constexpr bool has_fma = true;
   static constexpr bool impossible_is_lowest = false;  // to_s32 of NaN and of what does not fit
 
@@ -26,6 +28,12 @@ struct vec {
   static s32 load(const int32_t* p) noexcept { return vld1q_s32(p); }
   static void store(int32_t* p, s32 x) noexcept { vst1q_s32(p, x); }
   static f32 mul(f32 a, f32 b) noexcept { return vmulq_f32(a, b); }
+  static f32 add(f32 a, f32 b) noexcept { return vaddq_f32(a, b); }
+  // No expression is contracted across it.
+  static f32 fence(f32 x) noexcept {
+    __asm__("" : "+w"(x));
+    return x;
+  }
   static f32 div(f32 a, f32 b) noexcept { return vdivq_f32(a, b); }
   static f32 fma(f32 a, f32 b, f32 c) noexcept { return vfmaq_f32(c, a, b); }
   static f32 fnma(f32 a, f32 b, f32 c) noexcept { return vfmsq_f32(c, a, b); }
@@ -57,8 +65,33 @@ struct vec {
     return vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(vmovl_u8(vld1_u8(four)))));
   }
 
-  // Four vectors of steps -> 16 codes: narrow to s16, add the zero point, narrow to 8 bits, clamp; all saturating.
+  static bytes load_bytes(const void* p) noexcept { return vld1q_u8(static_cast<const uint8_t*>(p)); }
+  static void store_bytes(void* p, bytes x) noexcept { vst1q_u8(static_cast<uint8_t*>(p), x); }
   template <class Code>
+  static bytes max_bytes(bytes a, bytes b) noexcept {
+    if constexpr (Code(-1) < Code(0))
+      return vreinterpretq_u8_s8(vmaxq_s8(vreinterpretq_s8_u8(a), vreinterpretq_s8_u8(b)));
+    else
+      return vmaxq_u8(a, b);
+  }
+  // tbl looks up 64 entries and gives 0 outside: of four lookups one is not 0.
+  struct table_lookup {
+    uint8x16x4_t part[4];
+    explicit table_lookup(const uint8_t* table) noexcept {
+      for (int i = 0; i < 4; ++i) {
+        for (int k = 0; k < 4; ++k) part[i].val[k] = vld1q_u8(table + 64 * i + 16 * k);
+      }
+    }
+    bytes apply(bytes x) const noexcept {
+      const uint8x16_t low = vorrq_u8(vqtbl4q_u8(part[0], x), vqtbl4q_u8(part[1], vsubq_u8(x, vdupq_n_u8(64))));
+      const uint8x16_t high = vorrq_u8(vqtbl4q_u8(part[2], vsubq_u8(x, vdupq_n_u8(128))),
+                                       vqtbl4q_u8(part[3], vsubq_u8(x, vdupq_n_u8(192))));
+      return vorrq_u8(low, high);
+    }
+  };
+
+  // Four vectors of steps -> 16 codes: narrow to s16, add the zero point, narrow to 8 bits, clamp; all saturating.
+  template <class Code, bool Clamped = true>
   struct narrowing {
     int16x8_t zero;
     int32_t low, high;

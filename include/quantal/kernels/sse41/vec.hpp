@@ -15,8 +15,10 @@ inline namespace QUANTAL_KERNEL_COPY {
 struct vec {
   using f32 = __m128;
   using s32 = __m128i;
+  using bytes = __m128i;
   using mask = __m128;
   static constexpr size_t width = 4;
+  static constexpr size_t byte_width = 16;
   static constexpr bool has_fma = false;
   static constexpr bool impossible_is_lowest = true;  // to_s32 of NaN and of what does not fit
 
@@ -27,6 +29,12 @@ struct vec {
   static s32 load(const int32_t* p) noexcept { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
   static void store(int32_t* p, s32 x) noexcept { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), x); }
   static f32 mul(f32 a, f32 b) noexcept { return _mm_mul_ps(a, b); }
+  static f32 add(f32 a, f32 b) noexcept { return _mm_add_ps(a, b); }
+  // No expression is contracted across it.
+  static f32 fence(f32 x) noexcept {
+    __asm__("" : "+x"(x));
+    return x;
+  }
   static f32 div(f32 a, f32 b) noexcept { return _mm_div_ps(a, b); }
   static f32 min(f32 a, f32 b) noexcept { return _mm_min_ps(a, b); }
   static f32 max(f32 a, f32 b) noexcept { return _mm_max_ps(a, b); }
@@ -55,8 +63,33 @@ struct vec {
   static s32 load_codes(const int8_t* p) noexcept { return _mm_cvtepi8_epi32(load4(p)); }
   static s32 load_codes(const uint8_t* p) noexcept { return _mm_cvtepu8_epi32(load4(p)); }
 
-  // Four vectors of steps -> 16 codes: narrow to s16, add the zero point, narrow to 8 bits, clamp.
+  static bytes load_bytes(const void* p) noexcept { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
+  static void store_bytes(void* p, bytes x) noexcept { _mm_storeu_si128(static_cast<__m128i*>(p), x); }
   template <class Code>
+  static bytes max_bytes(bytes a, bytes b) noexcept {
+    return Code(-1) < Code(0) ? _mm_max_epi8(a, b) : _mm_max_epu8(a, b);
+  }
+  // pshufb looks up 16 entries and gives 0 where bit 7 is set: of 16 lookups one is not 0.
+  struct table_lookup {
+    __m128i part[16];
+    explicit table_lookup(const uint8_t* table) noexcept {
+      for (int i = 0; i < 16; ++i)
+        part[i] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table) + i);
+    }
+    bytes apply(bytes x) const noexcept {
+      const __m128i rest = _mm_set1_epi8(0x70);
+      __m128i found = _mm_setzero_si128();
+#pragma GCC unroll 16
+      for (int i = 0; i < 16; ++i) {
+        const __m128i at = _mm_adds_epu8(_mm_xor_si128(x, _mm_set1_epi8(static_cast<char>(16 * i))), rest);
+        found = _mm_or_si128(found, _mm_shuffle_epi8(part[i], at));
+      }
+      return found;
+    }
+  };
+
+  // Four vectors of steps -> 16 codes: narrow to s16, add the zero point, narrow to 8 bits, clamp.
+  template <class Code, bool Clamped = true>
   struct narrowing {
     __m128i zero, low, high;
 
@@ -70,9 +103,11 @@ struct vec {
       cd = _mm_adds_epi16(cd, zero);
       __m128i codes;
       if constexpr (Code(-1) < Code(0)) {
-        codes = _mm_min_epi8(_mm_max_epi8(_mm_packs_epi16(ab, cd), low), high);
+        codes = _mm_packs_epi16(ab, cd);
+        if constexpr (Clamped) codes = _mm_min_epi8(_mm_max_epi8(codes, low), high);
       } else {
-        codes = _mm_min_epu8(_mm_max_epu8(_mm_packus_epi16(ab, cd), low), high);
+        codes = _mm_packus_epi16(ab, cd);
+        if constexpr (Clamped) codes = _mm_min_epu8(_mm_max_epu8(codes, low), high);
       }
       _mm_storeu_si128(reinterpret_cast<__m128i*>(q), codes);
     }

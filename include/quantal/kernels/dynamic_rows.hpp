@@ -1,0 +1,89 @@
+// Quantization of each row by its own range, at run time: what dynamic_int8 does to the left side of a product.
+//
+//   u8  range widened to contain 0; scale = (max - min) / 255; zero_point = clamp(round(0 - min / scale))
+//       (ONNX DynamicQuantizeLinear, in f32)
+//   s8  scale = max |x| / 127; zero_point = 0; codes in [-127, 127]
+//
+// A row of zeros has scale 1. A scale below the smallest normal becomes it. NaN takes no part in the range and becomes
+// the zero point; infinities count as the largest finite number and saturate. The row is read twice while it lies in L1
+// and its sum of codes falls out: a product with a weight zero point needs it. Freestanding.
+#pragma once
+#include "quantal/base/fp_env.hpp"
+#include "quantal/kernels/elementwise.hpp"
+#include "quantal/kernels/integer.hpp"
+
+namespace quantal {
+
+namespace detail {
+
+constexpr float finite_part(float x) noexcept {
+  constexpr float largest = 0x1.fffffep127f;
+  return x > largest ? largest : x < -largest ? -largest : x;
+}
+
+// Scale of a range that contains 0; `steps` codes cover it. Halved where the width would overflow.
+constexpr float row_scale(float low, float high, float steps) noexcept {
+  const float width = fence(high - low);
+  float scale = fence(width / steps);
+  if (!is_finite(width)) scale = fence(fence(high * 0.5f - low * 0.5f) / (steps * 0.5f));
+  if (scale == 0.0f && low == high) return 1.0f;
+  return scale < 0x1p-126f ? 0x1p-126f : scale;
+}
+
+}  // namespace detail
+
+// Parameters of one row from its extremes. Not inlined: the caller sets the floating-point mode around it.
+[[gnu::noinline]] inline quant_params row_params(min_max range, dtype type) noexcept {
+  if (range.min > range.max) return {};  // nothing but NaN
+  const float low = detail::finite_part(range.min < 0 ? range.min : 0.0f);
+  const float high = detail::finite_part(range.max > 0 ? range.max : 0.0f);
+  if (type == dtype::s8) {
+    const float most = high > -low ? high : -low;
+    return {detail::row_scale(0.0f, most, 127.0f), 0};
+  }
+  const float scale = detail::row_scale(low, high, 255.0f);
+  const int32_t zero = round_to_int(fence(0.0f - fence(low / scale)));
+  return {scale, zero < 0 ? 0 : zero > 255 ? 255 : zero};
+}
+
+namespace detail {
+inline quant_params row_params_of(min_max range, dtype type) noexcept {
+  const default_fp_env env;
+  return row_params(range, type);
+}
+}  // namespace detail
+
+// x[rows, k] (row stride in elements) -> codes[rows, k] (their own stride), params and sums of codes (each may be null)
+// per row. Type u8 or s8. Errors: dtype, shape, stride, overflow (k above 2^23: sums), null_pointer.
+inline status quantize_rows(const elementwise_table& reals, const integer_table& integers, const float* x, int64_t rows,
+                            int64_t k, int64_t x_stride, dtype type, void* codes, int64_t codes_stride,
+                            quant_params* params, int32_t* sums) noexcept {
+  if (type != dtype::u8 && type != dtype::s8) return status::dtype;
+  if (rows < 0 || k < 0) return status::shape;
+  if (x_stride < k || codes_stride < k) return status::stride;
+  if (k > int64_t{1} << 23) return status::overflow;
+  if (rows == 0) return status::ok;
+  if (params == nullptr || (k > 0 && (x == nullptr || codes == nullptr))) return status::null_pointer;
+  const size_t n = static_cast<size_t>(k);
+  for (int64_t row = 0; row < rows; ++row) {
+    const float* from = x + row * x_stride;
+    quantize_run run;
+    run.params = detail::row_params_of(reals.min_max_of(from, n), type);
+    run.codes = type == dtype::u8 ? code_limits{0, 255} : code_limits{-127, 127};
+    int64_t sum = 0;
+    if (type == dtype::u8) {
+      uint8_t* to = static_cast<uint8_t*>(codes) + row * codes_stride;
+      reals.quantize_u8(from, n, run, to);
+      if (sums != nullptr) sum = integers.sum_u8(to, n);
+    } else {
+      int8_t* to = static_cast<int8_t*>(codes) + row * codes_stride;
+      reals.quantize_s8(from, n, run, to);
+      if (sums != nullptr) sum = integers.sum_s8(to, n);
+    }
+    params[row] = run.params;
+    if (sums != nullptr) sums[row] = static_cast<int32_t>(sum);
+  }
+  return status::ok;
+}
+
+}  // namespace quantal

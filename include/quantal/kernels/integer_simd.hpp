@@ -1,0 +1,271 @@
+// The integer elementwise kernels, written once over a vector type V (kernels/<isa>/vec.hpp): contract fp32_rne.
+//
+// Sums and products of codes are exact in s32 and in f32, so a run is: widen, subtract zero points, convert, multiply,
+// convert back (ties to even), narrow with saturation, clamp. On x86 a value below the s32 range converts to INT_MIN, the
+// lowest code; values above are cut first. The trap: a compiler may fuse the product and the sum of `add` into one FMA;
+// V::fence stands between. Tails go through buffers on the stack; pools overlap their last vector instead. As in
+// elementwise_simd.hpp, nothing here calls an inline function of the headers below. Freestanding.
+#pragma once
+#include "quantal/base/fp_env.hpp"
+#include "quantal/kernels/copy.hpp"
+#include "quantal/kernels/integer.hpp"
+
+namespace quantal::kernels::simd {
+inline namespace QUANTAL_KERNEL_COPY {
+
+template <class V>
+struct codes_vectors {
+  typename V::f32 ratio, other, low, high;
+  typename V::s32 a_zero, b_zero;
+  explicit codes_vectors(const codes_run& run) noexcept
+      : ratio(V::set(run.ratio)),
+        other(V::set(run.other_ratio)),
+        low(V::set(static_cast<float>(run.codes.min - run.zero_point))),
+        high(V::set(static_cast<float>(run.codes.max - run.zero_point))),
+        a_zero(V::set(run.a_zero_point)),
+        b_zero(V::set(run.b_zero_point)) {}
+};
+
+// RNE(x), possibly outside the range on the low side.
+template <class V>
+[[gnu::always_inline]] inline typename V::s32 rounded(typename V::f32 x, typename V::f32 low,
+                                                      typename V::f32 high) noexcept {
+  if constexpr (!V::impossible_is_lowest) x = V::max(x, low);
+  return V::to_s32(V::min(x, high));
+}
+
+template <class V, class Code>
+[[gnu::always_inline]] inline typename V::f32 centred(const Code* p, typename V::s32 zero) noexcept {
+  return V::to_f32(V::sub(V::load_codes(p), zero));
+}
+
+// Four vectors of step(position) -> codes.
+template <class V, class Code, class Step>
+[[gnu::always_inline]] inline void store_four(const typename V::template narrowing<Code>& n, Code* out,
+                                              Step&& step) noexcept {
+  n.store(out, step(size_t{0}), step(V::width), step(2 * V::width), step(3 * V::width));
+}
+
+template <class V, class In, class Out>
+[[gnu::noinline]] void rescale_loop(const In* a, size_t n, const codes_run& run, Out* out) noexcept {
+  constexpr size_t step = 4 * V::width;
+  const codes_vectors<V> c(run);
+  const typename V::template narrowing<Out> narrow(run.zero_point, run.codes.min, run.codes.max);
+  const auto four = [&](const In* x, Out* y) noexcept {
+    store_four<V>(narrow, y,
+                  [&](size_t k) { return rounded<V>(V::mul(centred<V>(x + k, c.a_zero), c.ratio), c.low, c.high); });
+  };
+  size_t i = 0;
+  for (; i + step <= n; i += step) four(a + i, out + i);
+  if (i == n) return;
+  In x[step];
+  Out y[step];
+  for (size_t k = 0; k < step; ++k) x[k] = i + k < n ? a[i + k] : In{0};
+  four(x, y);
+  for (size_t k = 0; i + k < n; ++k) out[i + k] = y[k];
+}
+
+template <class V, bool Product, class Code>
+[[gnu::noinline]] void binary_loop(const Code* a, const Code* b, size_t n, const codes_run& run, Code* out) noexcept {
+  constexpr size_t step = 4 * V::width;
+  const codes_vectors<V> c(run);
+  const typename V::template narrowing<Code> narrow(run.zero_point, run.codes.min, run.codes.max);
+  const auto four = [&](const Code* x, const Code* y, Code* z) noexcept {
+    store_four<V>(narrow, z, [&](size_t k) {
+      const typename V::f32 left = centred<V>(x + k, c.a_zero), right = centred<V>(y + k, c.b_zero);
+      if constexpr (Product) return rounded<V>(V::mul(V::mul(left, right), c.ratio), c.low, c.high);
+      const typename V::f32 first = V::fence(V::mul(left, c.ratio)), second = V::fence(V::mul(right, c.other));
+      return rounded<V>(V::add(first, second), c.low, c.high);
+    });
+  };
+  size_t i = 0;
+  for (; i + step <= n; i += step) four(a + i, b + i, out + i);
+  if (i == n) return;
+  Code x[step], y[step], z[step];
+  for (size_t k = 0; k < step; ++k) {
+    x[k] = i + k < n ? a[i + k] : Code{0};
+    y[k] = i + k < n ? b[i + k] : Code{0};
+  }
+  four(x, y, z);
+  for (size_t k = 0; i + k < n; ++k) out[i + k] = z[k];
+}
+
+template <class V, bool PerChannel, class Code>
+[[gnu::noinline]] void requantize_loop(const int32_t* sums, const int32_t* bias, size_t rows, size_t channels,
+                                       const requantizer& r, code_limits codes, Code* out) noexcept {
+  constexpr size_t step = 4 * V::width;
+  const typename V::template narrowing<Code> narrow(r.zero_point, codes.min, codes.max);
+  const typename V::f32 low = V::set(static_cast<float>(codes.min - r.zero_point));
+  const typename V::f32 high = V::set(static_cast<float>(codes.max - r.zero_point));
+  const typename V::f32 same = V::set(*r.ratios);
+  const auto four = [&](const int32_t* x, const int32_t* b, const float* ratio, Code* y) noexcept {
+    store_four<V>(narrow, y, [&](size_t k) {
+      const typename V::s32 sum = b == nullptr ? V::load(x + k) : V::add(V::load(x + k), V::load(b + k));
+      return rounded<V>(V::mul(V::to_f32(sum), PerChannel ? V::load(ratio + k) : same), low, high);
+    });
+  };
+  for (size_t row = 0; row < rows; ++row, sums += channels, out += channels) {
+    size_t i = 0;
+    for (; i + step <= channels; i += step)
+      four(sums + i, bias == nullptr ? nullptr : bias + i, PerChannel ? r.ratios + i : nullptr, out + i);
+    if (i == channels) continue;
+    int32_t x[step], b[step];
+    float ratio[step];
+    Code y[step];
+    for (size_t k = 0; k < step; ++k) {
+      const bool live = i + k < channels;
+      x[k] = live ? sums[i + k] : 0;
+      b[k] = live && bias != nullptr ? bias[i + k] : 0;
+      ratio[k] = live && PerChannel ? r.ratios[i + k] : 1.0f;
+    }
+    four(x, b, ratio, y);
+    for (size_t k = 0; i + k < channels; ++k) out[i + k] = y[k];
+  }
+}
+
+template <class V>
+[[gnu::noinline]] void look_up(const uint8_t* codes, size_t n, const uint8_t* table, uint8_t* out) noexcept {
+  constexpr size_t step = V::byte_width;
+  size_t i = 0;
+  if (n >= 2 * step) {
+    const typename V::table_lookup lookup(table);
+    for (; i + step <= n; i += step) V::store_bytes(out + i, lookup.apply(V::load_bytes(codes + i)));
+  }
+  for (; i < n; ++i) out[i] = table[codes[i]];
+}
+
+template <class V, class Code>
+[[gnu::noinline]] void max_of(const window_taps<Code>& t, Code* out) noexcept {
+  constexpr int64_t step = V::byte_width;
+  if (t.channels < step) {
+    for (int64_t c = 0; c < t.channels; ++c) {
+      Code best = t.first[c];
+      for (int64_t y = 0; y < t.rows; ++y) {
+        for (int64_t x = 0; x < t.columns; ++x) {
+          const Code code = t.first[y * t.row_step + x * t.column_step + c];
+          best = code > best ? code : best;
+        }
+      }
+      out[c] = best;
+    }
+    return;
+  }
+  for (int64_t c = 0; c < t.channels; c += step) {
+    if (c > t.channels - step) c = t.channels - step;
+    typename V::bytes best = V::load_bytes(t.first + c);
+    for (int64_t y = 0; y < t.rows; ++y) {
+      const Code* row = t.first + y * t.row_step + c;
+      for (int64_t x = 0; x < t.columns; ++x)
+        best = V::template max_bytes<Code>(best, V::load_bytes(row + x * t.column_step));
+    }
+    V::store_bytes(out + c, best);
+  }
+}
+
+// `step` channels: their sums in s32, which up to 2^23 taps cannot overflow.
+template <class V, class Code>
+[[gnu::noinline]] void mean_of(const window_taps<Code>& t, const codes_run& run, Code* out) noexcept {
+  constexpr size_t w = V::width;
+  constexpr int64_t step = 4 * V::width;
+  const codes_vectors<V> c(run);
+  const typename V::template narrowing<Code> narrow(run.zero_point, run.codes.min, run.codes.max);
+  const typename V::s32 offset =
+      V::set(static_cast<int32_t>(static_cast<uint32_t>(t.rows * t.columns) * static_cast<uint32_t>(run.a_zero_point)));
+  const auto finish = [&](typename V::s32 sum) noexcept {
+    return rounded<V>(V::mul(V::to_f32(V::sub(sum, offset)), c.ratio), c.low, c.high);
+  };
+  if (t.channels < step) {
+    int32_t sums[step] = {};
+    Code codes[step];
+    for (int64_t y = 0; y < t.rows; ++y) {
+      for (int64_t x = 0; x < t.columns; ++x) {
+        const Code* pixel = t.first + y * t.row_step + x * t.column_step;
+        for (int64_t i = 0; i < t.channels; ++i) sums[i] += pixel[i];
+      }
+    }
+    narrow.store(codes, finish(V::load(sums)), finish(V::load(sums + w)), finish(V::load(sums + 2 * w)),
+                 finish(V::load(sums + 3 * w)));
+    for (int64_t i = 0; i < t.channels; ++i) out[i] = codes[i];
+    return;
+  }
+  for (int64_t at = 0; at < t.channels; at += step) {
+    if (at > t.channels - step) at = t.channels - step;
+    typename V::s32 s0 = V::set(0), s1 = s0, s2 = s0, s3 = s0;
+    for (int64_t y = 0; y < t.rows; ++y) {
+      const Code* pixel = t.first + y * t.row_step + at;
+      for (int64_t x = 0; x < t.columns; ++x, pixel += t.column_step) {
+        s0 = V::add(s0, V::load_codes(pixel));
+        s1 = V::add(s1, V::load_codes(pixel + w));
+        s2 = V::add(s2, V::load_codes(pixel + 2 * w));
+        s3 = V::add(s3, V::load_codes(pixel + 3 * w));
+      }
+    }
+    narrow.store(out + at, finish(s0), finish(s1), finish(s2), finish(s3));
+  }
+}
+
+template <class V, class Code>
+[[gnu::noinline]] int64_t sum_of(const Code* codes, size_t n) noexcept {
+  int64_t total = 0;
+  size_t i = 0;
+  while (i + V::width <= n) {
+    const size_t end = n - i > (size_t{1} << 22) ? i + (size_t{1} << 22) : n;
+    typename V::s32 sum = V::set(0);
+    for (; i + V::width <= end; i += V::width) sum = V::add(sum, V::load_codes(codes + i));
+    int32_t lanes[V::width];
+    V::store(lanes, sum);
+    for (size_t k = 0; k < V::width; ++k) total += lanes[k];
+  }
+  for (; i < n; ++i) total += codes[i];
+  return total;
+}
+
+template <class V, class In, class Out>
+void rescale(const In* a, size_t n, const codes_run& run, Out* out) noexcept {
+  const default_fp_env env;
+  rescale_loop<V>(a, n, run, out);
+}
+template <class V, bool Product, class Code>
+void binary(const Code* a, const Code* b, size_t n, const codes_run& run, Code* out) noexcept {
+  const default_fp_env env;
+  binary_loop<V, Product>(a, b, n, run, out);
+}
+template <class V, class Code>
+void requantize_sums(const int32_t* sums, const int32_t* bias, size_t rows, size_t channels, const requantizer& r,
+                     code_limits codes, Code* out) noexcept {
+  const default_fp_env env;
+  if (rows == 0 || channels == 0) return;
+  if (r.count != 1) return requantize_loop<V, true>(sums, bias, rows, channels, r, codes, out);
+  if (bias != nullptr) return requantize_loop<V, false>(sums, bias, rows, channels, r, codes, out);
+  requantize_loop<V, false>(sums, bias, 1, rows * channels, r, codes, out);
+}
+template <class V, class Code>
+void mean(const window_taps<Code>& t, const codes_run& run, Code* out) noexcept {
+  const default_fp_env env;
+  mean_of<V>(t, run, out);
+}
+
+template <class V>
+constexpr integer_table make_integer(const char* isa) noexcept {
+  return {isa,
+          requantize_sums<V, int8_t>,
+          requantize_sums<V, uint8_t>,
+          rescale<V, int8_t, int8_t>,
+          rescale<V, int8_t, uint8_t>,
+          rescale<V, uint8_t, int8_t>,
+          rescale<V, uint8_t, uint8_t>,
+          binary<V, false, int8_t>,
+          binary<V, false, uint8_t>,
+          binary<V, true, int8_t>,
+          binary<V, true, uint8_t>,
+          look_up<V>,
+          max_of<V, int8_t>,
+          max_of<V, uint8_t>,
+          mean<V, int8_t>,
+          mean<V, uint8_t>,
+          sum_of<V, int8_t>,
+          sum_of<V, uint8_t>};
+}
+
+}  // namespace QUANTAL_KERNEL_COPY
+}  // namespace quantal::kernels::simd
