@@ -11,6 +11,8 @@
      5. comparison                how far two models are apart
      6. this machine              what the CPU offers
      7. DLPack                    tensors of other frameworks, without a copy
+     8. kernels                   products and convolutions of integers, for engines that bring their own memory and threads
+     9. elementwise kernels       what an integer network needs besides
 
    Rules that hold for every function:
 
@@ -50,7 +52,7 @@ extern "C" {
 #define QUANTAL_VERSION_MINOR 1
 #define QUANTAL_VERSION_PATCH 0
 /* Grows when something is added to this header. Programs need a library of at least the number they were built with. */
-#define QUANTAL_ABI_VERSION 1
+#define QUANTAL_ABI_VERSION 2
 
 /* The library that is loaded: major * 10000 + minor * 100 + patch, and as text ("0.1.0"). Static memory. */
 QUANTAL_API uint32_t quantal_version(void);
@@ -321,6 +323,232 @@ QUANTAL_API int32_t quantal_dlpack_read(const void *managed, int32_t major, quan
    UNSUPPORTED (version 0 cannot say "read only"), VERSION, DTYPE, SHAPE, STRIDE, OVERFLOW, NULL, OUT_OF_MEMORY. */
 QUANTAL_API int32_t quantal_dlpack_write(const quantal_view *view, int32_t major, void (*release)(void *owner), void *owner,
                                          void **managed);
+
+/* ---- 8. Kernels ------------------------------------------------------------------------------------------------ */
+
+/* Describe once, check once, pack the weights once, then run as often as you like:
+
+     quantal_gemm_plan_size(&desc, &bytes, &alignment)     how much memory a plan takes
+     quantal_gemm_plan_init(memory, bytes, &desc, diag)    every check there is; chooses the kernel
+     quantal_plan_get_info(plan, &info)                    sizes of packed weights and workspace, the kernel's name
+     quantal_gemm_pack(plan, &weights, packed, bytes, diag)
+     quantal_gemm_run(plan, &buffers, parallel)            checks pointers and sizes, allocates nothing
+
+   The same for conv2d and depthwise. Plan, packed weights and workspace are the caller's memory; the library keeps no
+   pointer to them. A plan is plain bytes: it may be copied and moved within the process, and any number of threads may
+   run it at once, each with its own workspace. Packed weights may be stored and used by any plan of the same layout.
+   Results are equal to the bit on every CPU, for every kernel, any number of threads, any alignment of 8-bit data.
+   4-byte data (bias, ratios, S32 and F32 outputs) is aligned to 4 bytes, plan memory to 8, packed weights and workspace to 64.
+   Input and output must not overlap (QUANTAL_E_OVERLAP); a residual may be the output itself. */
+
+typedef struct quantal_multiplier {
+  int32_t multiplier;          /* 0, or 2^30..2^31-1 */
+  int32_t shift;               /* -31..30: the real number is multiplier * 2^(shift - 31) */
+} quantal_multiplier;
+
+/* How a sum becomes a code: round(sum * ratio) + zero point. Which "round" is the contract. */
+enum {
+  QUANTAL_FP32_RNE = 0,        /* one float product, ties to even: ONNX Runtime, oneDNN, XNNPACK */
+  QUANTAL_FIXED_DOUBLE = 1,    /* multiplier and shift, two roundings: TFLite's kernels, CMSIS-NN */
+  QUANTAL_FIXED_SINGLE = 2     /* multiplier and shift, one rounding: ruy, newer TFLite */
+};
+/* The nearest multiplier and shift of a real ratio. Errors: NULL, SCALE, RANGE. */
+QUANTAL_API int32_t quantal_multiplier_of(double ratio, quantal_multiplier *out);
+
+enum {
+  QUANTAL_CLAMP = 16,          /* quantal_epilogue, quantal_codes_desc, quantal_pool_desc: min and max are set (a fused ReLU) */
+  QUANTAL_ROW_SCALES = 32,     /* quantal_epilogue, F32 out of a gemm: each run brings a scale per row */
+  QUANTAL_DYNAMIC_LHS = 64     /* quantal_gemm_desc: each run brings the zero point of every lhs row */
+};
+
+/* What happens to the s32 sum (with its bias). 8-bit out: all of it; F32 out: ratios; S32 out: no epilogue (NULL). */
+typedef struct quantal_epilogue {
+  uint32_t struct_size;
+  uint32_t flags;
+  int32_t contract;
+  int32_t zero_point;          /* of the output */
+  int32_t min, max;            /* with QUANTAL_CLAMP: lowest and highest code */
+  const float *ratios;         /* [count] FP32_RNE and F32 out: input scale * weight scale / output scale */
+  const quantal_multiplier *multipliers; /* [count] the fixed contracts */
+  uint64_t count;              /* 1, or one per output channel */
+  int32_t residual_dtype;      /* a second input that is added before the rounding: S8 or U8; 0: none */
+  int32_t residual_zero_point;
+  float residual_ratio;        /* its scale / output scale */
+  uint32_t reserved;           /* 0 */
+  quantal_multiplier residual_multiplier;
+  const uint8_t *table;        /* [256] applied to the finished code; NULL: none. See quantal_look_up */
+} quantal_epilogue;
+
+/* out[m, n] = epilogue(sum over k of (lhs[m, k] - lhs_zero_point) * (rhs[k, n] - rhs_zero_point) + bias[n]) */
+typedef struct quantal_gemm_desc {
+  uint32_t struct_size;
+  uint32_t flags;              /* QUANTAL_DYNAMIC_LHS */
+  int64_t m, n, k;             /* k = 0: the bias alone; m or n = 0: a run does nothing; k up to 2^23, sums above s32 saturate */
+  int32_t lhs_dtype, rhs_dtype;  /* U8 or S8 */
+  int32_t out_dtype;           /* S32, S8, U8, F32 */
+  int32_t lhs_zero_point, rhs_zero_point;
+  uint32_t threads;            /* how many tasks can run at once; 0: 1 */
+  int64_t lhs_stride, out_stride, residual_stride;  /* elements between rows; 0: dense */
+  int64_t rhs_row_stride, rhs_column_stride;        /* 0, 0: dense [k, n] */
+  const quantal_epilogue *epilogue;
+  const char *kernel;          /* an ISA's name: force its kernel; NULL: the best */
+} quantal_gemm_desc;
+
+/* NHWC. in [batch, in_h, in_w, in_c], weights [out_c, kernel_h, kernel_w, in_c / groups], out [batch, out_h, out_w, out_c]
+   with out_h = (in_h + pad_top + pad_bottom - (kernel_h - 1) * dilation_h - 1) / stride_h + 1. Padding has the value
+   in_zero_point (a real 0). Strides, dilations and groups of 0 mean 1. A depthwise convolution has groups = in_c. */
+typedef struct quantal_conv_desc {
+  uint32_t struct_size;
+  uint32_t flags;              /* 0 */
+  int64_t batch, in_h, in_w, in_c, out_c;
+  int64_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
+  int64_t pad_top, pad_left, pad_bottom, pad_right;
+  int64_t groups;
+  int32_t in_dtype, weight_dtype;  /* U8 or S8 */
+  int32_t out_dtype;           /* S32, S8, U8, F32 */
+  int32_t in_zero_point, weight_zero_point;
+  uint32_t threads;
+  int64_t in_strides[3], out_strides[3], residual_strides[3];  /* elements between images, rows, pixels; all 0: dense */
+  int64_t weight_strides[4];   /* all 0: dense */
+  const quantal_epilogue *epilogue;
+  const char *kernel;
+} quantal_conv_desc;
+
+/* What pack needs. The epilogue is that of the plan: packing stores its ratios beside the weights. */
+typedef struct quantal_weights {
+  uint32_t struct_size;
+  uint32_t flags;              /* 0 */
+  const void *data;
+  uint64_t bytes;
+  const int32_t *bias;         /* [n] or [out_c]; NULL: 0 */
+  const float *real_bias;      /* gemm with F32 out: added after scaling; NULL: 0 */
+  const quantal_epilogue *epilogue;
+} quantal_weights;
+
+/* The memory of one run. */
+typedef struct quantal_run_buffers {
+  uint32_t struct_size;
+  uint32_t flags;              /* 0 */
+  const void *in;              /* lhs, or the images */
+  uint64_t in_bytes;
+  const void *packed;
+  uint64_t packed_bytes;
+  void *out;
+  uint64_t out_bytes;
+  void *workspace;             /* contents do not matter */
+  uint64_t workspace_bytes;
+  const void *residual;
+  uint64_t residual_bytes;
+  const int32_t *row_zero_points;  /* [m] with QUANTAL_DYNAMIC_LHS */
+  const float *row_scales;         /* [m] with QUANTAL_ROW_SCALES */
+} quantal_run_buffers;
+
+typedef struct quantal_plan_info {
+  uint32_t struct_size;
+  uint32_t flags;
+  uint64_t packed_bytes;       /* of the packed weights, 64-byte aligned */
+  uint64_t workspace_bytes;    /* for the `threads` of the description, 64-byte aligned */
+  uint64_t tasks;
+  uint64_t in_bytes, out_bytes, weight_bytes, residual_bytes;  /* that a run or pack reads or writes */
+  const char *kernel;          /* static memory */
+} quantal_plan_info;
+
+/* The caller's threads. `call` runs task(argument, i) once for each i in [0, count), in any order, on any threads, and
+   returns when all are done. NULL instead of this struct: everything on the calling thread. */
+typedef void (*quantal_task_fn)(void *argument, size_t index);
+typedef struct quantal_parallel {
+  uint32_t struct_size;
+  uint32_t flags;              /* 0 */
+  void *context;
+  void (*call)(void *context, size_t count, quantal_task_fn task, void *argument);
+  uint64_t threads;            /* tasks at once, at most the description's `threads` */
+} quantal_parallel;
+
+/* plan_size: bytes and alignment of a plan. plan_init: errors leave the memory as it was; diag says which field, which
+   index. Errors: STRUCT_SIZE, VERSION, FLAGS, NULL, DTYPE, SHAPE, STRIDE, OVERFLOW, ZERO_POINT, SCALE, RANGE, COUNT, CONTRACT,
+   UNSUPPORTED (a kernel this CPU or build has not), BUFFER and ARGUMENT (plan memory short or misaligned).
+   pack: BUFFER (weights or packed memory short), SCRATCH (packed memory misaligned), PLAN, and those of the epilogue.
+   run: STATE (memory that was never initialised), PLAN (not a plan of this kind, corrupt, from another process; packed weights
+   of another plan), NULL, BUFFER, OVERLAP, SCRATCH (workspace missing, short, misaligned), ARGUMENT (alignment of 4-byte data).
+   No error of pack or run has written anything. */
+QUANTAL_API int32_t quantal_gemm_plan_size(const quantal_gemm_desc *desc, size_t *bytes, size_t *alignment);
+QUANTAL_API int32_t quantal_gemm_plan_init(void *plan, size_t bytes, const quantal_gemm_desc *desc, quantal_diag *diag);
+QUANTAL_API int32_t quantal_gemm_pack(const void *plan, const quantal_weights *weights, void *packed, size_t bytes, quantal_diag *diag);
+QUANTAL_API int32_t quantal_gemm_run(const void *plan, const quantal_run_buffers *buffers, const quantal_parallel *parallel);
+
+QUANTAL_API int32_t quantal_conv2d_plan_size(const quantal_conv_desc *desc, size_t *bytes, size_t *alignment);
+QUANTAL_API int32_t quantal_conv2d_plan_init(void *plan, size_t bytes, const quantal_conv_desc *desc, quantal_diag *diag);
+QUANTAL_API int32_t quantal_conv2d_pack(const void *plan, const quantal_weights *weights, void *packed, size_t bytes, quantal_diag *diag);
+QUANTAL_API int32_t quantal_conv2d_run(const void *plan, const quantal_run_buffers *buffers, const quantal_parallel *parallel);
+
+QUANTAL_API int32_t quantal_depthwise_plan_size(const quantal_conv_desc *desc, size_t *bytes, size_t *alignment);
+QUANTAL_API int32_t quantal_depthwise_plan_init(void *plan, size_t bytes, const quantal_conv_desc *desc, quantal_diag *diag);
+QUANTAL_API int32_t quantal_depthwise_pack(const void *plan, const quantal_weights *weights, void *packed, size_t bytes, quantal_diag *diag);
+QUANTAL_API int32_t quantal_depthwise_run(const void *plan, const quantal_run_buffers *buffers, const quantal_parallel *parallel);
+
+/* Of any plan. Errors: NULL, STATE, PLAN, STRUCT_SIZE. */
+QUANTAL_API int32_t quantal_plan_get_info(const void *plan, quantal_plan_info *info);
+
+/* ---- 9. Elementwise kernels ------------------------------------------------------------------------------------ */
+
+/* sums[rows, channels] (+ bias[channels], may be NULL) -> codes of `dtype` (S8, U8), dense, as the epilogue says (without
+   residual and table). Errors: as above. */
+QUANTAL_API int32_t quantal_requantize(const quantal_epilogue *how, int32_t dtype, const int32_t *sums, const int32_t *bias,
+                                       uint64_t rows, uint64_t channels, void *out, size_t out_bytes);
+
+/* rescale:  out = round((a - a_zero_point) * ratio) + zero_point
+   add:      out = round((a - a_zero_point) * ratio + (b - b_zero_point) * other_ratio) + zero_point
+   multiply: out = round((a - a_zero_point) * (b - b_zero_point) * ratio) + zero_point
+   each saturated, or clamped with QUANTAL_CLAMP. ratio = input scale(s) / output scale. The fixed contracts use the
+   multipliers. a, b and the output of add and multiply have one type. `out` may be a or b. */
+typedef struct quantal_codes_desc {
+  uint32_t struct_size;
+  uint32_t flags;              /* QUANTAL_CLAMP */
+  int32_t contract;
+  int32_t in_dtype, out_dtype; /* S8 or U8 */
+  int32_t a_zero_point, b_zero_point, zero_point;
+  int32_t min, max;
+  float ratio, other_ratio;
+  quantal_multiplier multiplier, other_multiplier;
+} quantal_codes_desc;
+QUANTAL_API int32_t quantal_rescale(const quantal_codes_desc *desc, const void *a, void *out, size_t elements);
+QUANTAL_API int32_t quantal_add(const quantal_codes_desc *desc, const void *a, const void *b, void *out, size_t elements);
+QUANTAL_API int32_t quantal_multiply(const quantal_codes_desc *desc, const void *a, const void *b, void *out, size_t elements);
+
+/* out[i] = table[codes[i]], a signed code being its byte: any function of one 8-bit tensor. fill_table makes the table:
+   code -> real -> f(real) -> code. `out` may be `codes`. Errors: NULL, OVERLAP; fill_table: NULL, DTYPE, SCALE, ZERO_POINT. */
+QUANTAL_API int32_t quantal_look_up(const uint8_t *table, const void *codes, void *out, size_t elements);
+QUANTAL_API int32_t quantal_fill_table(int32_t in_dtype, float in_scale, int32_t in_zero_point, int32_t out_dtype, float out_scale,
+                                       int32_t out_zero_point, float (*f)(void *context, float x), void *context, uint8_t *table);
+
+enum { QUANTAL_COUNT_PADDING = 128, QUANTAL_CEIL = 256 };  /* flags of quantal_pool_desc */
+
+/* NHWC, dense. Maximum: the scales are not read. Average: clamp(round(sum of (code - in_zero_point) * in_scale / (out_scale *
+   count)) + out_zero_point); count: the taps inside the image, with QUANTAL_COUNT_PADDING inside the padded image.
+   QUANTAL_CEIL rounds output sizes up. A global pool has the image's size as its kernel. Strides, dilations of 0 mean 1. */
+typedef struct quantal_pool_desc {
+  uint32_t struct_size;
+  uint32_t flags;
+  int64_t batch, in_h, in_w, channels;
+  int64_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
+  int64_t pad_top, pad_left, pad_bottom, pad_right;
+  int32_t dtype;               /* S8 or U8, of both sides */
+  int32_t contract;
+  float in_scale, out_scale;
+  int32_t in_zero_point, out_zero_point;
+  int32_t min, max;
+} quantal_pool_desc;
+/* Errors: SHAPE, OVERFLOW, DTYPE, SCALE, ZERO_POINT, RANGE, CONTRACT, NULL, BUFFER, OVERLAP. */
+QUANTAL_API int32_t quantal_max_pool(const quantal_pool_desc *desc, const void *in, size_t in_bytes, void *out, size_t out_bytes,
+                                     const quantal_parallel *parallel);
+QUANTAL_API int32_t quantal_average_pool(const quantal_pool_desc *desc, const void *in, size_t in_bytes, void *out, size_t out_bytes,
+                                         const quantal_parallel *parallel);
+
+/* Each row of x[rows, k] by its own range: codes[rows, k] of `dtype` (U8: ONNX DynamicQuantizeLinear; S8: symmetric, codes
+   -127..127), scales[rows], zero_points[rows], and, unless NULL, the sums of each row's codes. Errors: NULL, DTYPE, OVERFLOW,
+   BUFFER, OVERLAP, ARGUMENT (alignment). */
+QUANTAL_API int32_t quantal_quantize_rows(int32_t dtype, const float *x, uint64_t rows, uint64_t k, void *codes, size_t codes_bytes,
+                                          float *scales, int32_t *zero_points, int32_t *sums);
 
 #ifdef __cplusplus
 }

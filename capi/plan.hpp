@@ -1,0 +1,117 @@
+// A plan in the caller's memory: a header in front of the C++ plan, which is plain data and points only at its kernel.
+//
+//   [magic | kind | bytes | version | check | threads][gemm_plan, conv_plan or depthwise_plan]
+//
+// Every run looks at the header before it believes a byte: all zero is "never initialised" (state), anything else that
+// is not a plan of this kind, of this library, unchanged since plan_init, is `plan`. The kernel pointer must be one of
+// this process. The checksum adds words in four chains, so that it costs tens of nanoseconds.
+#pragma once
+#include <cstring>
+#include <string>
+#include <type_traits>
+
+#include "guard.hpp"
+#include "quantal/base/parallel.hpp"
+#include "quantal/kernels/ref/epilogue.hpp"
+
+namespace quantal::capi {
+
+enum class plan_kind : std::uint32_t { gemm = 1, conv2d = 2, depthwise = 3 };
+
+struct plan_header {
+  std::uint32_t magic, kind, bytes, version;
+  std::uint64_t check, threads;
+};
+inline constexpr std::uint32_t stored_plan_magic = 0x4e4c5051;  // "QPLN"
+inline constexpr std::uint32_t stored_plan_version = 1;
+inline constexpr std::size_t plan_alignment = 8;
+
+template <class Plan>
+struct stored_plan {
+  static_assert(std::is_trivially_copyable_v<Plan> && sizeof(Plan) % 8 == 0 && alignof(Plan) <= plan_alignment);
+  plan_header header;
+  Plan plan;
+};
+
+inline std::uint64_t sum_of_words(const void* data, std::size_t bytes) noexcept {
+  std::uint64_t chain[4] = {1, 2, 3, 4};
+  const auto* at = static_cast<const unsigned char*>(data);
+  for (std::size_t i = 0; i < bytes / 8; ++i) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, at + 8 * i, 8);
+    chain[i % 4] = (chain[i % 4] ^ word) * 0x9e3779b97f4a7c15u;
+  }
+  return chain[0] ^ (chain[1] >> 7) ^ (chain[2] << 9) ^ (chain[3] >> 13) ^ (chain[3] << 21);
+}
+
+// Copies a finished plan into memory that plan_memory() accepted.
+template <class Plan>
+void store_plan(void* memory, plan_kind kind, const Plan& plan, std::uint64_t threads) noexcept {
+  auto* stored = static_cast<stored_plan<Plan>*>(memory);
+  std::memcpy(static_cast<void*>(&stored->plan), &plan, sizeof plan);
+  const plan_header header{stored_plan_magic,   static_cast<std::uint32_t>(kind),
+                           sizeof *stored,      stored_plan_version,
+                           sum_of_words(&stored->plan, sizeof plan), threads};
+  std::memcpy(static_cast<void*>(&stored->header), &header, sizeof header);
+}
+
+template <class Plan>
+std::int32_t plan_memory(const void* memory, std::size_t bytes) noexcept {
+  if (memory == nullptr) return QUANTAL_E_NULL;
+  if (bytes < sizeof(stored_plan<Plan>)) return QUANTAL_E_BUFFER;
+  return reinterpret_cast<std::uintptr_t>(memory) % plan_alignment == 0 ? QUANTAL_OK : QUANTAL_E_ARGUMENT;
+}
+
+// The header of some plan; the kind is the caller's matter.
+inline std::int32_t read_header(const void* memory, plan_header& header) noexcept {
+  if (memory == nullptr) return QUANTAL_E_NULL;
+  if (reinterpret_cast<std::uintptr_t>(memory) % plan_alignment != 0) return QUANTAL_E_PLAN;
+  std::memcpy(&header, memory, sizeof header);
+  if (header.magic == 0 && header.kind == 0 && header.bytes == 0) return QUANTAL_E_STATE;
+  const bool known = header.magic == stored_plan_magic && header.version == stored_plan_version;
+  return known ? QUANTAL_OK : QUANTAL_E_PLAN;
+}
+
+// The plan in `memory`; `is_kernel(leaf)` says whether the pointer is a kernel of this process.
+template <class Plan, class IsKernel>
+std::int32_t read_plan(const void* memory, plan_kind kind, const Plan*& plan, IsKernel&& is_kernel) noexcept {
+  plan_header header;
+  if (const std::int32_t s = read_header(memory, header); s != QUANTAL_OK) return s;
+  const auto* stored = static_cast<const stored_plan<Plan>*>(memory);
+  if (header.kind != static_cast<std::uint32_t>(kind) || header.bytes != sizeof *stored ||
+      header.check != sum_of_words(&stored->plan, sizeof(Plan)) || !is_kernel(stored->plan.leaf))
+    return QUANTAL_E_PLAN;
+  plan = &stored->plan;
+  return QUANTAL_OK;
+}
+
+template <class Leaf>
+bool among(const Leaf* leaf, const Leaf* const* list, std::size_t count) noexcept {
+  for (std::size_t i = 0; i < count; ++i) {
+    if (list[i] == leaf) return true;
+  }
+  return false;
+}
+
+// The caller's threads; null: none.
+inline std::int32_t read_parallel(const quantal_parallel* in, parallel_for& out) noexcept {
+  if (in == nullptr) return QUANTAL_OK;
+  quantal_parallel p;
+  if (const std::int32_t s = read_struct(in, p, sizeof(quantal_parallel), 0); s != QUANTAL_OK) return s;
+  if (p.call == nullptr) return QUANTAL_E_NULL;
+  if (p.threads > 65536) return QUANTAL_E_ARGUMENT;
+  out = {p.context, p.call, p.threads == 0 ? 1 : static_cast<std::size_t>(p.threads)};
+  return QUANTAL_OK;
+}
+
+// The epilogue of a description; `from` may be null where the output is s32. Values are checked by the planner.
+std::int32_t read_epilogue(const quantal_epilogue* from, dtype out, epilogue& to) noexcept;
+
+inline bool aligned4(const void* p) noexcept {
+  return reinterpret_cast<std::uintptr_t>(p) % 4 == 0;
+}
+
+// A failure of a planner: the status with a message that names field and index.
+std::int32_t plan_failure(std::int32_t code, const std::string& field, quantal_diag* diag) noexcept;
+
+}  // namespace quantal::capi
