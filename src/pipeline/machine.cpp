@@ -12,16 +12,17 @@
 #include "quantal/kernels/elementwise.hpp"
 #include "quantal/kernels/float_table.hpp"
 #include "quantal/kernels/selftest.hpp"
+#include "quantal/kernels/selftest_codes.hpp"
 #include "quantal/kernels/selftest_gemm.hpp"
 
 namespace quantal::pipeline {
 namespace {
 
-// "integer-numbers-params-elementwise-gemm", eight digits each.
-std::string text_of(const selftest_sums& sums, std::uint32_t gemm) {
+// "integer-numbers-params-elementwise-gemm-codes", eight digits each.
+std::string text_of(const selftest_sums& sums, std::uint32_t gemm, std::uint32_t codes) {
   constexpr char digits[] = "0123456789abcdef";
   std::string out;
-  for (const std::uint32_t part : {sums.integer, sums.numbers, sums.params, sums.elementwise, gemm}) {
+  for (const std::uint32_t part : {sums.integer, sums.numbers, sums.params, sums.elementwise, gemm, codes}) {
     if (!out.empty()) out += '-';
     for (int shift = 28; shift >= 0; shift -= 4) out += digits[(part >> shift) & 15u];
   }
@@ -80,7 +81,7 @@ std::string cpu_json(int indent) {
 }
 
 std::string selftest_checksum() {
-  return text_of(selftest_expected, selftest_gemm_expected);
+  return text_of(selftest_expected, selftest_gemm_expected, selftest_codes_expected);
 }
 
 std::vector<selftest_row> selftest() {
@@ -94,8 +95,9 @@ std::vector<selftest_row> selftest() {
     if (row.ran) {
       const selftest_sums sums = quantal::selftest(kernels_of(states[i].id, elementwise_of));
       const std::uint32_t gemm = selftest_gemm(kernels_of(states[i].id, gemm_leaf_of));
-      row.checksum = text_of(sums, gemm);
-      row.passed = sums == selftest_expected && gemm == selftest_gemm_expected;
+      const std::uint32_t codes = selftest_codes(kernels_of(states[i].id, integer_kernels_of));
+      row.checksum = text_of(sums, gemm, codes);
+      row.passed = sums == selftest_expected && gemm == selftest_gemm_expected && codes == selftest_codes_expected;
     }
     rows.push_back(row);
   }

@@ -18,6 +18,7 @@
 #include "quantal/kernels/pool.hpp"
 #include "quantal/kernels/ref/elementwise.hpp"
 #include "quantal/kernels/ref/integer.hpp"
+#include "quantal/kernels/selftest_codes.hpp"
 
 using namespace quantal;
 
@@ -217,6 +218,11 @@ TEST_CASE("requantize, lookup, pools and sums equal the reference on every ISA")
       REQUIRE(t->sum_s8(s + n, n) == ref.sum_s8(s + n, n));
     }
   }
+}
+
+TEST_CASE("every table has the checksum of the self-test") {
+  CHECK(selftest_codes(ref) == selftest_codes_expected);
+  for (const integer_table* t : tables()) CHECK(selftest_codes(*t) == selftest_codes_expected);
 }
 
 TEST_CASE("P5_rounding_mode_and_flush_to_zero_change_no_integer_kernel") {
