@@ -298,8 +298,9 @@ TEST_CASE("quantize of long runs equals the reference beside every tie of many s
     for (int k = 0; n + 10 <= x.size() && k <= 260; ++k) {
       const float tie = static_cast<float>((k + 0.5) * double{p.scale});
       for (std::uint32_t d = 0; d < 5; ++d) {
-        x[n++] = f32_of_bits(bits_of_f32(tie) + d - 2);
-        x[n++] = -x[n - 1];
+        x[n] = f32_of_bits(bits_of_f32(tie) + d - 2);
+        x[n + 1] = -x[n];
+        n += 2;
       }
     }
     x[7] = std::numeric_limits<float>::infinity();
