@@ -46,7 +46,10 @@ namespace {
 bool is_kernel(const gemm_leaf* leaf) noexcept {
   std::size_t count = 0;
   const gemm_leaf* const* list = gemm_leaves(count);
-  return among(leaf, list, count);
+  for (std::size_t i = 0; i < count; ++i) {
+    if (leaf != nullptr && (leaf == list[i] || leaf == list[i]->few_rows)) return true;
+  }
+  return false;
 }
 
 std::int32_t read_desc(const quantal_gemm_desc* desc, quantal_gemm_desc& d) noexcept {
@@ -96,7 +99,7 @@ std::int32_t make_plan(const quantal_gemm_desc& d, gemm_plan& plan, std::size_t&
   to.dynamic_lhs = (d.flags & QUANTAL_DYNAMIC_LHS) != 0;
   if (const std::int32_t s = read_epilogue(d.epilogue, to.out, to.finish); s != QUANTAL_OK) return s;
   if (d.threads > 65536) return QUANTAL_E_ARGUMENT;
-  const gemm_leaf* leaf = d.kernel == nullptr ? &best_gemm_leaf() : gemm_leaf_of(d.kernel);
+  const gemm_leaf* leaf = d.kernel == nullptr ? &best_gemm_leaf(to.shape) : gemm_leaf_of(d.kernel);
   if (leaf == nullptr) return QUANTAL_E_UNSUPPORTED;
   return code_of(plan_gemm(to, *leaf, d.threads == 0 ? 1 : d.threads, plan, &channel));
 }
