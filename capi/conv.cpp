@@ -24,8 +24,8 @@ struct conv2d_family {
     const gemm_leaf* leaf = kernel == nullptr ? &best_gemm_leaf() : gemm_leaf_of(kernel);
     return leaf == nullptr ? status::unsupported : plan_conv(d, *leaf, width, out, channel);
   }
-  static status pack(const conv_plan& p, const void* weights, const std::int32_t* bias, const epilogue& e,
-                     void* packed, std::uint64_t bytes) noexcept {
+  static status pack(const conv_plan& p, const void* weights, const std::int32_t* bias, const epilogue& e, void* packed,
+                     std::uint64_t bytes) noexcept {
     return pack_conv(p, weights, bias, e, packed, bytes);
   }
   static status run(const conv_plan& p, const conv_buffers& b, const parallel_for& parallel) noexcept {
@@ -78,8 +78,8 @@ image_strides strides_of(const std::int64_t (&s)[3]) noexcept {
 }
 
 std::int32_t to_core(const quantal_conv_desc& d, conv_desc& to) noexcept {
-  to.shape = {d.batch,      d.in_h,       d.in_w,    d.in_c,     d.out_c,      d.kernel_h,  d.kernel_w, d.stride_h,
-              d.stride_w,   d.dilation_h, d.dilation_w, d.pad_top, d.pad_left, d.pad_bottom, d.pad_right, d.groups};
+  to.shape = {d.batch,    d.in_h,       d.in_w,       d.in_c,    d.out_c,    d.kernel_h,   d.kernel_w,  d.stride_h,
+              d.stride_w, d.dilation_h, d.dilation_w, d.pad_top, d.pad_left, d.pad_bottom, d.pad_right, d.groups};
   to.in = static_cast<dtype>(d.in_dtype);
   to.weights = static_cast<dtype>(d.weight_dtype);
   to.out = static_cast<dtype>(d.out_dtype);
@@ -101,11 +101,21 @@ std::string field_of(const quantal_conv_desc& d, std::int32_t code, std::size_t 
     const char* name;
     std::int64_t value, least;
   };
-  const named sizes[] = {{"batch", d.batch, 0},          {"in_h", d.in_h, 0},         {"in_w", d.in_w, 0},
-                         {"in_c", d.in_c, 0},            {"out_c", d.out_c, 0},       {"kernel_h", d.kernel_h, 1},
-                         {"kernel_w", d.kernel_w, 1},    {"stride_h", d.stride_h, 1}, {"stride_w", d.stride_w, 1},
-                         {"dilation_h", d.dilation_h, 1}, {"dilation_w", d.dilation_w, 1}, {"pad_top", d.pad_top, 0},
-                         {"pad_left", d.pad_left, 0},    {"pad_bottom", d.pad_bottom, 0}, {"pad_right", d.pad_right, 0},
+  const named sizes[] = {{"batch", d.batch, 0},
+                         {"in_h", d.in_h, 0},
+                         {"in_w", d.in_w, 0},
+                         {"in_c", d.in_c, 0},
+                         {"out_c", d.out_c, 0},
+                         {"kernel_h", d.kernel_h, 1},
+                         {"kernel_w", d.kernel_w, 1},
+                         {"stride_h", d.stride_h, 1},
+                         {"stride_w", d.stride_w, 1},
+                         {"dilation_h", d.dilation_h, 1},
+                         {"dilation_w", d.dilation_w, 1},
+                         {"pad_top", d.pad_top, 0},
+                         {"pad_left", d.pad_left, 0},
+                         {"pad_bottom", d.pad_bottom, 0},
+                         {"pad_right", d.pad_right, 0},
                          {"groups", d.groups, 1}};
   switch (code) {
     case QUANTAL_E_DTYPE:

@@ -57,9 +57,8 @@ std::int32_t binary(const quantal_codes_desc* desc, const void* a, const void* b
   if (collides(a, n, out, n) || collides(b, n, out, n)) return QUANTAL_E_OVERLAP;
   const integer_table& t = table_of(run.rule);
   if (in == dtype::s8) {
-    (op == operation::add ? t.add_s8 : t.multiply_s8)(static_cast<const std::int8_t*>(a),
-                                                      static_cast<const std::int8_t*>(b), n, run,
-                                                      static_cast<std::int8_t*>(out));
+    (op == operation::add ? t.add_s8 : t.multiply_s8)(
+        static_cast<const std::int8_t*>(a), static_cast<const std::int8_t*>(b), n, run, static_cast<std::int8_t*>(out));
   } else {
     (op == operation::add ? t.add_u8 : t.multiply_u8)(static_cast<const std::uint8_t*>(a),
                                                       static_cast<const std::uint8_t*>(b), n, run,
@@ -71,9 +70,7 @@ std::int32_t binary(const quantal_codes_desc* desc, const void* a, const void* b
 std::int32_t pool(const quantal_pool_desc* desc, bool average, const void* in, std::size_t in_bytes, void* out,
                   std::size_t out_bytes, const quantal_parallel* parallel) noexcept {
   quantal_pool_desc d;
-  if (const std::int32_t s = read_struct(desc, d, sizeof d, pool_flags);
-      s != QUANTAL_OK)
-    return s;
+  if (const std::int32_t s = read_struct(desc, d, sizeof d, pool_flags); s != QUANTAL_OK) return s;
   for (std::int64_t* x : {&d.stride_h, &d.stride_w, &d.dilation_h, &d.dilation_w}) {
     if (*x == 0) *x = 1;
   }

@@ -209,8 +209,9 @@ int32_t quantal_gemm_run(const void* memory, const quantal_run_buffers* buffers,
   if (p->tasks != 0 && b.workspace == nullptr) return QUANTAL_E_SCRATCH;
   if (!aligned4(b.row_zero_points) || !aligned4(b.row_scales) || (!detail::is_code(p->out) && !aligned4(b.out)))
     return QUANTAL_E_ARGUMENT;
-  const gemm_buffers to{b.in,        b.in_bytes,        b.packed,   b.packed_bytes,   b.out,            b.out_bytes,
-                        b.workspace, b.workspace_bytes, b.residual, b.residual_bytes, b.row_zero_points, b.row_scales};
+  const gemm_buffers to{b.in,       b.in_bytes,       b.packed,          b.packed_bytes,
+                        b.out,      b.out_bytes,      b.workspace,       b.workspace_bytes,
+                        b.residual, b.residual_bytes, b.row_zero_points, b.row_scales};
   return code_of(run_gemm(*p, to, threads));
 }
 

@@ -51,9 +51,8 @@ template <class Plan>
 void store_plan(void* memory, plan_kind kind, const Plan& plan, std::uint64_t threads) noexcept {
   auto* stored = static_cast<stored_plan<Plan>*>(memory);
   std::memcpy(static_cast<void*>(&stored->plan), &plan, sizeof plan);
-  const plan_header header{stored_plan_magic,   static_cast<std::uint32_t>(kind),
-                           sizeof *stored,      stored_plan_version,
-                           sum_of_words(&stored->plan, sizeof plan), threads};
+  const plan_header header{stored_plan_magic,   static_cast<std::uint32_t>(kind),         sizeof *stored,
+                           stored_plan_version, sum_of_words(&stored->plan, sizeof plan), threads};
   std::memcpy(static_cast<void*>(&stored->header), &header, sizeof header);
 }
 

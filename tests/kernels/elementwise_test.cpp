@@ -282,8 +282,8 @@ TEST_CASE("P12_quantize_array_equals_quantize_for_any_granularity_and_number_of_
   CHECK(q[0] == 0x55);
 }
 
-// Long runs may leave out the correction (two products) where a search over the ties allows it. Inputs beside every tie;
-// NaN, infinities and values far outside among them.
+// Long runs may leave out the correction (two products) where a search over the ties allows it. Inputs beside every
+// tie; NaN, infinities and values far outside among them.
 TEST_CASE("quantize of long runs equals the reference beside every tie of many scales") {
   std::mt19937 random(13);
   std::vector<float> x(4096);

@@ -1,6 +1,6 @@
-// The integer elementwise kernels of every ISA of this CPU against ref/, to the bit: lengths around the vector widths, all
-// pairs of codes, extremes of sums, ratios over the whole range, floating-point modes of the host. What ref/ means is
-// checked against ONNX Runtime in integer_oracle.py.
+// The integer elementwise kernels of every ISA of this CPU against ref/, to the bit: lengths around the vector widths,
+// all pairs of codes, extremes of sums, ratios over the whole range, floating-point modes of the host. What ref/ means
+// is checked against ONNX Runtime in integer_oracle.py.
 #include "quantal/kernels/integer.hpp"
 
 #include <catch2/catch.hpp>
@@ -304,13 +304,15 @@ TEST_CASE("Q_code_runs_are_checked: zero points, ratios, clamps, contracts, type
 TEST_CASE("fill_table dequantizes, applies and quantizes every code") {
   std::uint8_t table[256];
   const quant_params from{0.05f, 120}, to{1.0f / 256, 0};
-  REQUIRE(fill_table(dtype::u8, from, dtype::u8, to, [](float x) { return 1.0f / (1.0f + std::exp(-x)); }, table) ==
+  REQUIRE(fill_table(
+              dtype::u8, from, dtype::u8, to, [](float x) { return 1.0f / (1.0f + std::exp(-x)); }, table) ==
           status::ok);
   for (int q = 0; q < 256; ++q) {
     const double x = (q - 120) * 0.05, y = 256.0 / (1.0 + std::exp(-x));
     CHECK(std::abs(static_cast<double>(table[q]) - std::min(y, 255.0)) <= 0.501);
   }
-  CHECK(fill_table(dtype::u8, {0.0f, 0}, dtype::u8, to, [](float x) { return x; }, table) == status::scale);
+  CHECK(fill_table(
+            dtype::u8, {0.0f, 0}, dtype::u8, to, [](float x) { return x; }, table) == status::scale);
 }
 
 TEST_CASE("pools equal the direct formula for any window, padding, dilation and rounding of sizes") {
@@ -440,8 +442,10 @@ TEST_CASE("quantize_rows follows DynamicQuantizeLinear, sums its codes, and defi
         std::int64_t sum = 0;
         for (std::size_t i = 0; i < 80; ++i) {
           const std::uint8_t byte = codes[at * 80 + i];
-          if (i >= static_cast<std::size_t>(k)) REQUIRE(byte == 0x55);
-          else sum += type == dtype::u8 ? int{byte} : int{static_cast<std::int8_t>(byte)};
+          if (i >= static_cast<std::size_t>(k))
+            REQUIRE(byte == 0x55);
+          else
+            sum += type == dtype::u8 ? int{byte} : int{static_cast<std::int8_t>(byte)};
         }
         REQUIRE(sums[at] == sum);
       }

@@ -5,12 +5,12 @@
 //
 //   q0 = x * y,   r = fma(-q0, scale, x),   q = fma(r, y, q0)      three operations instead of a division
 //
-// for scales in [2^-90, 2^90], where nothing can underflow or overflow. Long runs save one more: with 1 / scale as a sum
-// of two floats, q = fma(x, high, x * low) is within 2^-46.4 of the quotient, and the code is right unless a float x
-// has its quotient that close to where the code changes. `two_products_suffice` looks for such an x (one scale in about
-// a thousand has one). Tails go through a buffer on the stack: no byte outside the arrays is touched. Nothing here calls
-// an inline function of the headers below: a copy of it compiled for this ISA could replace the baseline one at link
-// time. Freestanding.
+// for scales in [2^-90, 2^90], where nothing can underflow or overflow. Long runs save one more: with 1 / scale as a
+// sum of two floats, q = fma(x, high, x * low) is within 2^-46.4 of the quotient, and the code is right unless a float
+// x has its quotient that close to where the code changes. `two_products_suffice` looks for such an x (one scale in
+// about a thousand has one). Tails go through a buffer on the stack: no byte outside the arrays is touched. Nothing
+// here calls an inline function of the headers below: a copy of it compiled for this ISA could replace the baseline one
+// at link time. Freestanding.
 #pragma once
 #include "quantal/base/fp_env.hpp"
 #include "quantal/kernels/copy.hpp"
@@ -100,10 +100,9 @@ template <class V, quotient How, class Code, class Narrowing>
                                                  Code* q) noexcept {
   constexpr size_t w = V::width;
   if constexpr (V::impossible_is_lowest) {
-    const bool done =
-        n.store_if_sure(q, V::to_s32(divide<V, How>(V::load(x), v)), V::to_s32(divide<V, How>(V::load(x + w), v)),
-                        V::to_s32(divide<V, How>(V::load(x + 2 * w), v)),
-                        V::to_s32(divide<V, How>(V::load(x + 3 * w), v)));
+    const bool done = n.store_if_sure(
+        q, V::to_s32(divide<V, How>(V::load(x), v)), V::to_s32(divide<V, How>(V::load(x + w), v)),
+        V::to_s32(divide<V, How>(V::load(x + 2 * w), v)), V::to_s32(divide<V, How>(V::load(x + 3 * w), v)));
     if (__builtin_expect(!done, 0)) rare_step<V, How>(x, v, n, q);
   } else {
     careful_step<V, How>(x, v, n, q);

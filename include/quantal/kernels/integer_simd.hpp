@@ -1,9 +1,9 @@
 // The integer elementwise kernels, written once over a vector type V (kernels/<isa>/vec.hpp): contract fp32_rne.
 //
 // Sums and products of codes are exact in s32 and in f32, so a run is: widen, subtract zero points, convert, multiply,
-// convert back (ties to even), narrow with saturation, clamp. On x86 a value below the s32 range converts to INT_MIN, the
-// lowest code; values above are cut first. The trap: a compiler may fuse the product and the sum of `add` into one FMA;
-// V::fence stands between. Tails go through buffers on the stack; pools overlap their last vector instead. As in
+// convert back (ties to even), narrow with saturation, clamp. On x86 a value below the s32 range converts to INT_MIN,
+// the lowest code; values above are cut first. The trap: a compiler may fuse the product and the sum of `add` into one
+// FMA; V::fence stands between. Tails go through buffers on the stack; pools overlap their last vector instead. As in
 // elementwise_simd.hpp, nothing here calls an inline function of the headers below. Freestanding.
 #pragma once
 #include "quantal/base/fp_env.hpp"

@@ -1,5 +1,5 @@
-// Max and average pooling of NHWC codes: the loop nest over output pixels, free of ISA; a leaf of integer_table does one
-// pixel, all channels at once.
+// Max and average pooling of NHWC codes: the loop nest over output pixels, free of ISA; a leaf of integer_table does
+// one pixel, all channels at once.
 //
 //   max      the largest code under the window; padding takes no part
 //   average  clamp(round((sum of (code - in_zero_point)) * in_scale / (out_scale * count)) + out_zero_point)
@@ -143,8 +143,7 @@ template <class Code>
 void pool_row(const pool_plan& p, const integer_table& table, const Code* in, int64_t row, Code* out) noexcept {
   const pool_desc& d = p.desc;
   const int64_t image = row / p.out_h;
-  const tap_range v =
-      taps_of(row % p.out_h, d.kernel_h, d.stride_h, d.dilation_h, d.pad_top, d.in_h, d.pad_bottom);
+  const tap_range v = taps_of(row % p.out_h, d.kernel_h, d.stride_h, d.dilation_h, d.pad_top, d.in_h, d.pad_bottom);
   window_taps<Code> taps;
   taps.channels = d.channels;
   taps.rows = v.count;

@@ -73,8 +73,7 @@ struct vec {
   struct table_lookup {
     __m128i part[16];
     explicit table_lookup(const uint8_t* table) noexcept {
-      for (int i = 0; i < 16; ++i)
-        part[i] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table) + i);
+      for (int i = 0; i < 16; ++i) part[i] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table) + i);
     }
     bytes apply(bytes x) const noexcept {
       const __m128i rest = _mm_set1_epi8(0x70);
