@@ -3,7 +3,7 @@
 
 A hot loop is the smallest loop around a multiply instruction of the ISA (vpmaddwd, vpdpbusd, sdot...). In it no vector
 register may be stored on the stack: GCC 12 does that to vpdpbusd loops unless they are compiled with care, and halves
-their speed without a word. For AMX, whose sums cannot be spilled: three tile loads for two products, and no
+their speed without a word. Packing is not looked at. For AMX, whose sums cannot be spilled: three tile loads for two products, and no
 configuration inside the loop.
 
     hot_loops.py [--objdump TOOL] ARCHIVE|OBJECT...     checks the members (objects) named <isa>.cpp.o
@@ -17,7 +17,7 @@ import tempfile
 
 # What multiplies; fewer of them in a function than this, and it is not the kernel (or the disassembly is not read well).
 MULTIPLY = {
-    "avx2": (r"vpmaddwd", 12), "avxvnni": (r"vpdpbusd", 12), "avx512vnni": (r"vpdpbusd", 12), "amx": (r"tdpb[su][su]d", 4),
+    "avx2": (r"vpmaddwd", 12), "avxvnni": (r"(?:\{vex\} )?vpdpbusd", 12), "avx512vnni": (r"vpdpbusd", 12), "amx": (r"tdpb[su][su]d", 4),
     "neon": (r"smlal2?", 16), "dotprod": (r"[su]dot", 16),
 }
 ADDRESS = re.compile(r"^\s*([0-9a-f]+):\s+(.*)$")
@@ -72,6 +72,8 @@ def check_object(objdump, path, isa):
     multiply, enough = MULTIPLY[isa]
     problems, seen, most = [], 0, 0
     for name, body in functions(objdump, path):
+        if "pack" in name:  # transposes with all registers, once per weight
+            continue
         framed = any(re.match(r"mov\s+%rsp,%rbp|mov\s+x29, sp|add\s+x29, sp", text) for _, text in body)
         for first, last in hot_loops(body, multiply):
             loop = [text for address, text in body if first <= address <= last]
