@@ -7,6 +7,7 @@
 #include <cstring>
 #include <memory>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include "quantal/kernels/gemm_native.hpp"
@@ -153,7 +154,68 @@ TEST_CASE("every leaf equals the reference on every shape, sign, zero point, con
   }
 }
 
-TEST_CASE("K5_K6_K7_K11_K12_K14_Q1_Q8_Q9 bad descriptions are refused, and nothing is written") {
+TEST_CASE("blocking and threads change nothing") {
+  for (const gemm_leaf* leaf : runnable_leaves()) {
+    int cases = 0;
+    for (const gemm_shape shape : {gemm_shape{37, 50, 301}, gemm_shape{14, 33, 64}, gemm_shape{3, 17, 129}}) {
+      const problem p = make_problem(shape, false);
+      for (const std::int64_t block_m : {0, 1, 7, 100})
+        for (const std::int64_t panels : {0, 1, 2})
+          for (const std::int64_t chunk : {0, 1, 5, 1000})
+            for (const std::int32_t wide : {-1, 0, 1}) {
+              CAPTURE(leaf->isa, block_m, panels, chunk, wide);
+              CHECK(equals_reference(p, *leaf, cases++ % 2 == 0 ? 1 : 3, {block_m, panels, chunk, wide}));
+            }
+    }
+    CHECK(cases == 432);
+  }
+}
+
+TEST_CASE("K14_depth beyond the s32 bound is summed exactly and saturated") {
+  for (const gemm_leaf* leaf : runnable_leaves()) {
+    for (const std::int64_t k : {33025, 33026, 70001}) {
+      for (int i = 0; i < 12; ++i) {
+        const problem p = make_problem({i % 2 == 0 ? 1 : 3, 5, k}, i % 3 != 0);
+        CAPTURE(leaf->isa, k, i);
+        CHECK(equals_reference(p, *leaf, 1));
+      }
+    }
+  }
+}
+
+TEST_CASE("K6_K9 rhs of any strides packs to the same bytes, and at any alignment") {
+  for (const gemm_leaf* leaf : runnable_leaves()) {
+    for (const gemm_shape s : {gemm_shape{5, 70, 100}, gemm_shape{1, 16, 16}, gemm_shape{4, 33, 147}}) {
+      problem p = make_problem(s, false);
+      gemm_plan plan;
+      REQUIRE(plan_gemm(p.d, *leaf, 1, plan) == status::ok);
+      const block dense = aligned(plan.packed_bytes), other = aligned(plan.packed_bytes);
+      const std::size_t bytes = static_cast<std::size_t>(plan.packed_bytes);
+      std::memset(dense.get(), 0xff, bytes);
+      const gemm_weights weights{p.rhs.data(), p.bias.data(), nullptr, p.d.finish};
+      REQUIRE(pack_gemm(plan, weights, dense.get(), plan.packed_bytes) == status::ok);
+      // Transposed, with gaps of three, and rows with gaps, each at an odd address.
+      for (const auto& [row, column] : {std::pair<std::int64_t, std::int64_t>{1, s.k}, {3, 3 * s.k}, {s.n + 5, 1}}) {
+        std::vector<std::uint8_t> rhs(static_cast<std::size_t>(s.k * row + s.n * column) + 1);
+        for (std::int64_t d = 0; d < s.k; ++d)
+          for (std::int64_t c = 0; c < s.n; ++c)
+            rhs[static_cast<std::size_t>(1 + d * row + c * column)] = p.rhs[static_cast<std::size_t>(d * s.n + c)];
+        gemm_desc d = p.d;
+        d.rhs_row_stride = row;
+        d.rhs_column_stride = column;
+        gemm_plan strided;
+        REQUIRE(plan_gemm(d, *leaf, 1, strided) == status::ok);
+        std::memset(other.get(), 0x55, bytes);
+        const gemm_weights again{rhs.data() + 1, p.bias.data(), nullptr, p.d.finish};
+        REQUIRE(pack_gemm(strided, again, other.get(), strided.packed_bytes) == status::ok);
+        CAPTURE(leaf->isa, s.n, s.k, row, column);
+        CHECK(std::memcmp(dense.get(), other.get(), bytes) == 0);
+      }
+    }
+  }
+}
+
+TEST_CASE("K1_K5_K6_K7_K8_K10_K11_K12_K13_K14_K17_K18_Q1_Q8_Q9 bad descriptions are refused, and nothing is written") {
   problem p = make_problem({4, 8, 16}, false);
   p.d.out = dtype::u8;
   p.d.finish.residual = {};
@@ -203,6 +265,20 @@ TEST_CASE("K5_K6_K7_K11_K12_K14_Q1_Q8_Q9 bad descriptions are refused, and nothi
   CHECK(runs(64, 31, enough, 0) == status::buffer);
   CHECK(runs(64, 32, enough - 1, 0) == status::scratch);
   CHECK(runs(64, 32, enough, 1) == status::scratch);
+  gemm_buffers b;
+  b.lhs = out.data() + 8;  // K10: overlaps the output
+  b.lhs_bytes = 64;
+  b.packed = packed.get();
+  b.packed_bytes = plan.packed_bytes;
+  b.out = out.data();
+  b.out_bytes = 32;
+  b.workspace = work.get();
+  b.workspace_bytes = enough;
+  CHECK(run_gemm(plan, b) == status::overlap);
+  b.lhs = nullptr;
+  CHECK(run_gemm(plan, b) == status::null_pointer);  // K1
+  CHECK(run_gemm(gemm_plan{}, b) == status::plan);   // K12, K13
+  CHECK(gemm_leaf_of("avx9") == nullptr);            // K17
   packed.get()[0] ^= 1;
   CHECK(runs(64, 32, enough, 0) == status::plan);
   CHECK(out == std::vector<std::uint8_t>(32, 0x55));

@@ -154,10 +154,10 @@ constexpr int32_t folded_zero_point(const gemm_leaf& leaf, const gemm_plan& p) n
   return prepared_zero_point(centred ? *leaf.few_rows : leaf, p.lhs, p.lhs_zero_point);
 }
 
-// How many rows and panels a task takes: rows that fit half of a 512 KiB L2, and enough tasks for `width` threads.
+// How many rows and panels a task takes: rows that fit most of a 512 KiB L2, and enough tasks for `width` threads.
 constexpr void choose_tasks(gemm_plan& p, size_t width, const gemm_blocking& forced) noexcept {
   const int64_t rows = p.leaf->rows, m = p.shape.m;
-  int64_t fit = int64_t{256 * 1024} / static_cast<int64_t>(p.lhs_row_bytes) / rows * rows;
+  int64_t fit = int64_t{448 * 1024} / static_cast<int64_t>(p.lhs_row_bytes) / rows * rows;
   if (fit < 2 * rows) fit = 2 * rows;
   const int64_t row_tasks = m == 0 ? 0 : divide_up(m, fit);
   p.block_m = row_tasks == 0 ? 0 : divide_up(divide_up(m, row_tasks), rows) * rows;
@@ -178,7 +178,7 @@ constexpr void choose_chunks(gemm_plan& p, const gemm_blocking& forced) noexcept
   p.wide = leaf.block_wide != nullptr && p.shape.m > 2 * leaf.rows;
   if (forced.wide >= 0) p.wide = leaf.block_wide != nullptr && forced.wide > 0;
   int64_t limit = p.steps;
-  if (p.wide) limit = 12 * 1024 / leaf.wide_bytes;
+  if (p.wide) limit = 16 * 1024 / leaf.wide_bytes;
   if (p.long_sum && limit > 32768 / leaf.layout.depth) limit = 32768 / leaf.layout.depth;
   if (limit < 1) limit = 1;
   p.chunk_steps = p.steps == 0 ? 1 : divide_up(p.steps, divide_up(p.steps, limit));

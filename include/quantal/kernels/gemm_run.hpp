@@ -125,7 +125,7 @@ struct gemm_task {
   const gemm_plan& p;
   uint8_t* scratch;
   int64_t row0, row_count;
-  store_args pending[2];
+  store_args* pending;  // two
   int32_t turn = 0;
   bool waiting = false;
 
@@ -230,7 +230,8 @@ inline void gemm_call::task(uint64_t index, uint8_t* scratch) const noexcept {
   const int64_t row_count = p.shape.m - row0 < p.block_m ? p.shape.m - row0 : p.block_m;
   const int64_t end = p.panels - panel0 < p.panels_per_task ? p.panels : panel0 + p.panels_per_task;
   const default_fp_env standard;
-  gemm_task work{*this, p, scratch, row0, row_count, {p.store, p.store}, 0, false};
+  store_args slots[2] = {p.store, p.store};
+  gemm_task work{*this, p, scratch, row0, row_count, slots, 0, false};
   prepare_rows(row0, row_count, scratch, work.sums());
   if (p.leaf->begin != nullptr) p.leaf->begin();
   for (int64_t i = panel0; i < end; ++i) work.panel(i);
