@@ -168,7 +168,7 @@ void add_read(const char* name, std::size_t bytes, bool wide) {
     prepared p;
     p.bytes = static_cast<double>(bytes);
     const auto read = [from = make_buffer(bytes), bytes, wide] { (wide ? read_zmm : read_ymm)(from.get(), bytes); };
-    p.time = bytes <= (1 << 20) ? fastest(read) : repeat(read);
+    p.time = bytes < (1 << 20) ? fastest(read) : repeat(read);
     return p;
   });
 }
@@ -207,6 +207,7 @@ void add_limit_rows(const std::string& isa) {
   if (cpu.amx && quantal::request_amx()) add_compute("amx_tdpbusd", 4 * 16 * 16 * 64, tdpbusd);
   add_read("read_l1", 16 << 10, wide);
   add_read("read_l2", 320 << 10, wide);
+  add_read("read_1mib", 1 << 20, wide);
   add_read("read_l3", 4 << 20, wide);
   add_read("read_memory", 256 << 20, wide);
   // 160 KiB there and back: as much as 65536 floats and their codes.

@@ -3,9 +3,10 @@
 //   for each round: every case in random order; in it our row and its peers in random order, one slice of 4 ms each
 //     wall time > CPU time: somebody had the core; the slice is measured again (at most 5 times)
 //
-// A row is prepared when its first slice comes. Google Benchmark only names, filters and writes: repetition i of a row
-// is its sample of round i, so ratios can be taken within a round. One run measures one ISA (--isa); rows are those of
-// cases.json. Own options: --isa --rounds --slice_ms --core --cases --peer_python=A,B --no_peers.
+// --benchmark_filter is matched against the row's name alone (ECMAScript syntax). A row is prepared when its first
+// slice comes. Google Benchmark only names, filters and writes: repetition i of a row is its sample of round i, so
+// ratios can be taken within a round. One run measures one ISA (--isa); rows are those of cases.json. Own options:
+// --isa --rounds --slice_ms --core --cases --peer_python=A,B --no_peers.
 #include <benchmark/benchmark.h>
 #include <sched.h>
 #include <unistd.h>
@@ -229,7 +230,7 @@ int run(int argc, char** argv) {
   }
   plain_names<benchmark::ConsoleReporter> console;
   plain_names<benchmark::JSONReporter> json;
-  benchmark::RunSpecifiedBenchmarks(&console, o.to_file ? &json : nullptr);
+  benchmark::RunSpecifiedBenchmarks(&console, o.to_file ? &json : nullptr, ".");  // filtered above, by plain name
   return 0;
 }
 
