@@ -4,10 +4,10 @@
     build/bench/bin/quantal_bench --benchmark_out=r.json && bench/report.py r.json --gate bench/cases.json
     bench/report.py --run build/bench/bin/quantal_bench [--filter RE] --gate bench/cases.json
 
-Per row: time, share of the machine's limit measured in the same round, ratio to the best right-answering peer (its
+Per row: time, share of the machine's limit (its best round of the same run), ratio to the best right-answering peer (its
 time / ours; above 1 we are faster) with a 95 % interval, verdict. Per family the geometric mean of the ratios. A list
-(sum_ratio) compares sums of times over its rows. Sample i of every row is from round i, so shares and ratios are taken
-within a round and their median is stated; the interval is that of order statistics (no distribution assumed).
+(sum_ratio) compares sums of times over its rows. Sample i of every row is from round i, so ratios are taken within a
+round and their median is stated; the interval is that of order statistics (no distribution assumed).
 
 Peers whose outputs differ from the integer reference (counter `wrong`) are named but never count. "not judged": the
 row was not measured (this CPU has no such ISA, or another run measures it) or has too few samples, and says which.
@@ -61,15 +61,14 @@ def read(paths):
                 if counter in b:
                     r.rate = b[counter] * scale * b["real_time"] * unit  # operations or bytes of one call
         for r in fresh.values():
-            r.file = path
+            r.run = fresh  # its peers and limits are those of the same run
         rows.update(fresh)
     return rows, isas
 
 
 def peers_of(rows, name, right=True):
     prefix = name + "/peer:"
-    return {n[len(prefix):]: r for n, r in rows.items()
-            if n.startswith(prefix) and (r.wrong == 0) == right and r.file == rows[name].file}
+    return {n[len(prefix):]: r for n, r in rows[name].run.items() if n.startswith(prefix) and (r.wrong == 0) == right}
 
 
 COPIES = ("memcpy", "copy_loop")
@@ -84,7 +83,7 @@ class Result:
         self.gate, self.name, self.verdict, self.why = gate, name, NOT_JUDGED, []
         self.time = self.rate = self.share = self.ratio = self.low = self.high = None
         self.peer = self.regime = ""
-        self.wrong_peers = []
+        self.wrong_peers, self.undecided = [], False
 
     def judge(self, good, text):
         if not good:
@@ -111,15 +110,16 @@ def judge_row(rows, gate, name, cases):
         out.regime = "quiet" if sum(known) * 2 > len(known) else "busy"
     out.judge(row.wrong == 0, f"{row.wrong} of {row.checked} outputs wrong")
     if "share" in gate:
-        limit = rows.get(gate["limit"])
-        shares = [] if limit is None else [
-            (weight(row, gate) / t) / (limit.rate / limit.samples[i]) for i, t in row.samples.items() if i in limit.samples]
-        if shares and limit.file == row.file:
+        limit = row.run.get(gate["limit"])
+        # Its best round: the loop settles at different speeds (rows.hpp), and a limit is the best of them.
+        shares = [] if limit is None or not limit.samples else [
+            (weight(row, gate) / t) / (limit.rate / min(limit.samples.values())) for t in row.samples.values()]
+        if shares:
             out.share = median(shares)
             needed = gate.get("share_busy", gate["share"]) if out.regime == "busy" else gate["share"]
             out.judge(out.share >= needed, f"{out.share:.1%} of {gate['limit']}, {needed:.0%} needed")
         else:
-            out.verdict = NOT_JUDGED
+            out.undecided = True
             out.why.append(f"{gate['limit']} not measured in this run")
     if "max_us" in gate:
         out.judge(out.time * 1e6 <= gate["max_us"], f"{out.time * 1e6:.3f} us, {gate['max_us']} allowed")
@@ -141,8 +141,10 @@ def judge_row(rows, gate, name, cases):
         elif "sum_ratio" in gate:
             out.judge(out.ratio >= cases["min_ratio"], f"{out.ratio:.3f}x {out.peer}, {cases['min_ratio']} needed")
     elif "ratio" in gate or "ratio_to" in gate or "sum_ratio" in gate:
-        out.verdict = NOT_JUDGED if out.verdict == "pass" else out.verdict
+        out.undecided = True
         out.why.append("no right-answering peer was measured")
+    if out.undecided and out.verdict == "pass":  # what could be judged is good, but not all could
+        out.verdict = NOT_JUDGED
     return out
 
 
@@ -270,7 +272,7 @@ def main():
     for limit in sorted(n for n in rows if n.startswith("limit/")):
         r = rows[limit]
         if r.samples:
-            print(("- " if o.markdown else "") + f"{limit}: {r.rate / median(r.samples.values()) / 1e9:.1f} G/s")
+            print(("- " if o.markdown else "") + f"{limit}: {r.rate / min(r.samples.values()) / 1e9:.1f} G/s")
     for family, (mean, count) in geometric_means(judged).items():
         print(("- " if o.markdown else "") + f"geometric mean of the ratios, {family}: {mean:.2f} ({count} rows)")
     counts = {v: sum(r.verdict == v for r in judged) for v in ("pass", "FAIL", NOT_JUDGED)}
