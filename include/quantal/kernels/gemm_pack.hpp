@@ -42,6 +42,45 @@ inline void pack_panel(const gemm_leaf& leaf, const pack_args& a) noexcept {
     detail::pack_panel_bytes(leaf.layout, a);
 }
 
+namespace detail {
+
+// Panels [first, end): headers zeroed, weights by slices of depths, headers filled.
+inline void pack_panels(const gemm_plan& p, const gemm_weights& w, uint8_t* panels, int64_t first,
+                        int64_t end) noexcept {
+  const gemm_leaf& leaf = *p.leaf;
+  const panel_layout& l = leaf.layout;
+  constexpr int64_t slice = 128;  // depths: whole steps of every layout
+  for (int64_t i = first; i < end; ++i) {
+    // A leaf's own packer writes every byte of the weights: only the header must be zero then.
+    const uint64_t zeroed = leaf.pack != nullptr ? panel_header_bytes(l) : p.panel_stride;
+    __builtin_memset(panels + static_cast<uint64_t>(i) * p.panel_stride, 0, static_cast<size_t>(zeroed));
+  }
+  pack_args a;
+  a.row_stride = p.rhs_row_stride;
+  a.column_stride = p.rhs_column_stride;
+  a.flip = p.rhs == dtype::u8 ? 0x80 : 0;
+  for (int64_t d = 0; d < p.shape.k; d += slice) {
+    a.k = p.shape.k - d < slice ? p.shape.k - d : slice;
+    for (int64_t i = first; i < end; ++i) {
+      const panel_parts parts = parts_of(panels + static_cast<uint64_t>(i) * p.panel_stride, l);
+      const int64_t column = i * l.columns, left = p.shape.n - column;
+      a.codes = static_cast<const uint8_t*>(w.rhs) + d * p.rhs_row_stride + column * p.rhs_column_stride;
+      a.live_columns = left < l.columns ? static_cast<int32_t>(left) : l.columns;
+      a.out = parts.weights + d * l.columns;
+      a.column_sums = parts.column_sum;
+      pack_panel(leaf, a);
+    }
+  }
+  for (int64_t i = first; i < end; ++i) {
+    const int64_t column = i * l.columns, left = p.shape.n - column;
+    fill_panel_header(parts_of(panels + static_cast<uint64_t>(i) * p.panel_stride, l), w.finish, p.out, w.bias,
+                      w.real_bias, p.folded_zero_point, column,
+                      left < l.columns ? static_cast<int32_t>(left) : l.columns);
+  }
+}
+
+}  // namespace detail
+
 // Packs into `packed` (plan.packed_bytes, 64-byte aligned). Errors: plan, null_pointer, buffer, scratch (alignment),
 // and those of check_epilogue.
 inline status pack_gemm(const gemm_plan& p, const gemm_weights& w, void* packed, uint64_t packed_bytes) noexcept {
@@ -62,25 +101,10 @@ inline status pack_gemm(const gemm_plan& p, const gemm_weights& w, void* packed,
     __builtin_memcpy(base + gemm_alignment, w.finish.table, 256);
   }
   const int32_t columns = leaf.layout.columns;
-  for (int64_t panel = 0; panel < p.panels; ++panel) {
-    uint8_t* at = base + detail::packed_prefix + static_cast<uint64_t>(panel) * p.panel_stride;
-    const int64_t first = panel * columns;
-    const int32_t live = p.shape.n - first < columns ? static_cast<int32_t>(p.shape.n - first) : columns;
-    const panel_parts parts = parts_of(at, leaf.layout);
-    // A leaf's own packer writes every byte of the weights: only the header must be zero then.
-    __builtin_memset(at, 0,
-                     static_cast<size_t>(leaf.pack != nullptr ? panel_header_bytes(leaf.layout) : p.panel_stride));
-    pack_args a;
-    a.codes = static_cast<const uint8_t*>(w.rhs) + first * p.rhs_column_stride;
-    a.row_stride = p.rhs_row_stride;
-    a.column_stride = p.rhs_column_stride;
-    a.k = p.shape.k;
-    a.live_columns = live;
-    a.flip = p.rhs == dtype::u8 ? 0x80 : 0;
-    a.out = parts.weights;
-    a.column_sums = parts.column_sum;
-    pack_panel(leaf, a);
-    fill_panel_header(parts, w.finish, p.out, w.bias, w.real_bias, p.folded_zero_point, first, live);
+  const int64_t together = columns >= 64 ? 1 : 64 / columns;  // panels that share the cache lines of row-major weights
+  for (int64_t panel = 0; panel < p.panels; panel += together) {
+    const int64_t end = p.panels - panel < together ? p.panels : panel + together;
+    detail::pack_panels(p, w, base + detail::packed_prefix, panel, end);
   }
   return status::ok;
 }
