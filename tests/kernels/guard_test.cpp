@@ -11,6 +11,7 @@
 #include "kernels/conv_problem.hpp"
 #include "kernels/emulate/leaves.hpp"
 #include "quantal/kernels/conv.hpp"
+#include "quantal/kernels/depthwise.hpp"
 
 using namespace quantal;
 using quantal_test::any_kind;
@@ -32,22 +33,44 @@ void check_product(const gemm_leaf& leaf, const gemm_shape& s, generator& random
   memory.reset();
 }
 
-void check_convolution(const gemm_leaf& leaf, const conv_shape& s, guarded_memory& memory) {
-  conv_test::problem p = conv_test::make(s);
+// The calls of the two kinds of convolution.
+struct dense_calls {
+  using leaf = gemm_leaf;
+  using plan = conv_plan;
+  static status make(const conv_desc& d, const leaf& l, plan& p) { return plan_conv(d, l, 1, p); }
+  static std::uint64_t workspace(const plan& p) { return conv_workspace_bytes(p, 1); }
+  static status pack(const plan& p, const void* weights, const std::int32_t* bias, const epilogue& e, void* packed) {
+    return pack_conv(p, weights, bias, e, packed, p.packed_bytes);
+  }
+  static status run(const plan& p, const conv_buffers& b) { return run_conv(p, b); }
+};
+struct depthwise_calls {
+  using leaf = depthwise_leaf;
+  using plan = depthwise_plan;
+  static status make(const conv_desc& d, const leaf& l, plan& p) { return plan_depthwise(d, l, 1, p); }
+  static std::uint64_t workspace(const plan& p) { return depthwise_workspace_bytes(p, 1); }
+  static status pack(const plan& p, const void* weights, const std::int32_t* bias, const epilogue& e, void* packed) {
+    return pack_depthwise(p, weights, bias, e, packed, p.packed_bytes);
+  }
+  static status run(const plan& p, const conv_buffers& b) { return run_depthwise(p, b); }
+};
+
+template <class Calls>
+void check_convolution(const typename Calls::leaf& leaf, const conv_shape& s, guarded_memory& memory) {
+  conv_test::problem p = conv_test::make(s, {false, leaf.form == lhs_form::s16_centred, false});
   const std::vector<std::uint8_t> wanted = conv_test::reference(p);
-  conv_plan plan;
-  REQUIRE(plan_conv(p.desc(), leaf, 1, plan) == status::ok);
+  typename Calls::plan plan;
+  REQUIRE(Calls::make(p.desc(), leaf, plan) == status::ok);
   const auto copy = [&](const std::vector<std::uint8_t>& from, std::uint64_t bytes) {
     std::uint8_t* to = memory.take(bytes, 1);
     std::memcpy(to, from.data(), static_cast<std::size_t>(bytes));
     return to;
   };
-  const std::uint64_t work_bytes = conv_workspace_bytes(plan, 1);
+  const std::uint64_t work_bytes = Calls::workspace(plan);
   std::uint8_t* packed = memory.take(plan.packed_bytes, 64);
   std::int32_t* bias = reinterpret_cast<std::int32_t*>(memory.take(p.bias.size() * 4, 4));
   std::memcpy(bias, p.bias.data(), p.bias.size() * 4);
-  REQUIRE(pack_conv(plan, copy(p.weights, p.layout.weight_elements), bias, p.desc().finish, packed,
-                    plan.packed_bytes) == status::ok);
+  REQUIRE(Calls::pack(plan, copy(p.weights, p.layout.weight_elements), bias, p.desc().finish, packed) == status::ok);
   std::uint8_t* out = memory.take(p.out_bytes(), 4);
   std::memset(out, 0x55, p.out_bytes());
   const conv_buffers b{copy(p.in, p.layout.in_elements),
@@ -61,7 +84,7 @@ void check_convolution(const gemm_leaf& leaf, const conv_shape& s, guarded_memor
                        memory.take(work_bytes, 64),
                        work_bytes};
   CAPTURE(leaf.isa, s.in_h, s.in_c, s.out_c, s.kernel_h);
-  CHECK(run_conv(plan, b) == status::ok);
+  CHECK(Calls::run(plan, b) == status::ok);
   CHECK(std::memcmp(out, wanted.data(), p.out_bytes()) == 0);
   CHECK(memory.intact());
   memory.reset();
@@ -98,9 +121,33 @@ TEST_CASE("convolutions touch no byte outside their buffers") {
         s.out_c = 1 + size * 5 % 37;
         s.kernel_h = s.kernel_w = kernel;
         s.pad_top = s.pad_left = s.pad_bottom = s.pad_right = kernel / 2;
-        for (int turn = 0; turn < 2; ++turn, ++count) check_convolution(*leaf, s, memory);
+        for (int turn = 0; turn < 2; ++turn, ++count) check_convolution<dense_calls>(*leaf, s, memory);
       }
     std::printf("guard pages, conv: %s, %d convolutions\n", leaf->isa, count);
+  }
+}
+
+TEST_CASE("depthwise convolutions touch no byte outside their buffers") {
+  guarded_memory memory(16, 1 << 20);
+  std::vector<const depthwise_leaf*> all;
+  std::size_t count = 0;
+  const depthwise_leaf* const* leaves = depthwise_leaves(count);
+  all.assign(leaves, leaves + count);
+  leaves = quantal_test::emulated_depthwise_leaves(count);
+  all.insert(all.end(), leaves, leaves + count);
+  for (const depthwise_leaf* leaf : all) {
+    for (std::int64_t channels = 1; channels <= 70; ++channels) {
+      conv_shape s;
+      s.in_h = 1 + channels % 5;
+      s.in_w = 1 + channels * 3 % 11;
+      s.in_c = s.groups = channels;
+      s.out_c = channels * (channels % 9 == 0 ? 2 : 1);
+      s.kernel_h = s.kernel_w = channels % 4 == 0 ? 5 : 3;
+      s.stride_w = 1 + channels % 2;
+      s.pad_top = s.pad_left = s.pad_bottom = s.pad_right = s.kernel_h / 2;
+      for (int turn = 0; turn < 2; ++turn) check_convolution<depthwise_calls>(*leaf, s, memory);
+    }
+    std::printf("guard pages, depthwise: %s, 140 convolutions\n", leaf->isa);
   }
 }
 
