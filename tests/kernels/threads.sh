@@ -3,7 +3,7 @@
 # usage: threads.sh ROOT SIMDE_INCLUDE_DIR
 set -u
 root=$1 simde=$2; work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
-flags=(-std=c++20 -O1 -g -fsanitize=thread -Wno-psabi -I "$root/include" -I "$root/tests" -idirafter "$simde")
+flags=(-std=c++20 -O1 -fsanitize=thread -Wno-psabi -I "$root/include" -I "$root/tests" -idirafter "$simde")
 case $(uname -m) in x86_64) grep -qw avx2 /proc/cpuinfo && flags+=(-mavx2) ;; esac
 echo 'int main() {}' | g++ -x c++ -fsanitize=thread - -o "$work/probe" 2>/dev/null && "$work/probe" ||
   { echo "skip: ThreadSanitizer does not run here"; exit 77; }
