@@ -11,7 +11,7 @@ for isa in sse41 avx2 avxvnni avx512vnni amx neon dotprod; do
   ar p "$archive" "$member" >"$work/$isa.o"
   # Without this a failing nm would look like an object with nothing foreign in it.
   nm "$work/$isa.o" | grep -q "$isa" || { failed=$((failed + 1)); echo "FAILED: $isa: nm shows none of its symbols"; continue; }
-  foreign=$(nm -C "$work/$isa.o" | awk '$2 ~ /[TWVuDB]/ || $1 ~ /^[WV]$/' | grep -v "$isa" || true)
+  foreign=$(nm -C "$work/$isa.o" | awk '$2 ~ /^[TWVuDB]$/ || $1 ~ /^[WV]$/' | grep -v "$isa" || true)
   outside=$(nm -u "$work/$isa.o" | awk '{print $2}' | grep -Ev '^(mem(cpy|set|move|cmp)|_GLOBAL_OFFSET_TABLE_)$' || true)
   if [ -z "$foreign$outside" ]; then passed=$((passed + 1)); echo "ok: $isa: $(nm "$work/$isa.o" | grep -c ' [TWD] ') symbols, all its own"
   else failed=$((failed + 1)); echo "FAILED: $isa:"; echo "$foreign"; echo "$outside"; fi
