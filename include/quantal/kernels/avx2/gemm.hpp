@@ -80,6 +80,11 @@ inline void block_of(const block_args& a) noexcept {
         add_pair(sum, row, d + 4, load_ymm(panel + 64), load_ymm(panel + 96));
         panel += 128;
         d += 8;
+      } else if constexpr (Rows <= 4) {
+        const uint8_t* groups = panel + d * 8;
+        add_pair(sum, row, d, widen_pair(groups, pair_order[0]), widen_pair(groups + 32, pair_order[0]));
+        add_pair(sum, row, d + 4, widen_pair(groups, pair_order[1]), widen_pair(groups + 32, pair_order[1]));
+        d += 8;
       } else {
         const uint8_t* groups = panel + (d & ~int64_t{7}) * 8;
         const int8_t* order = pair_order[0] + (d & 4) * 8;
