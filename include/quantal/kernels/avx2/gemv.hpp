@@ -62,12 +62,15 @@ inline void block_nibbles(const block_args& a) noexcept {
   const __m256i zero = _mm256_setzero_si256();
   __m256i sum0 = a.accumulate ? load_ymm(a.acc) : zero, sum1 = a.accumulate ? load_ymm(a.acc + 8) : zero;
   const uint8_t* panel = static_cast<const uint8_t*>(a.panel);
+  const bool far = a.steps >= 512;  // deep panels come from L3 or memory; nearer ones are slowed by prefetching
   for (int32_t t = 0; t < a.tap_count; ++t) {
     const uint8_t* row = static_cast<const uint8_t*>(a.rows[0]) + a.taps[t];
     int64_t left = a.steps;
     for (; left >= 8; left -= 8, row += 64, panel += 512) {
       nibble_sums s = {{zero, zero}, {zero, zero}};
-      for (int32_t i = 0; i < 512; i += 64) _mm_prefetch(reinterpret_cast<const char*>(panel + 4096 + i), _MM_HINT_T0);
+      if (far)
+        for (int32_t i = 0; i < 512; i += 64)
+          _mm_prefetch(reinterpret_cast<const char*>(panel + 4096 + i), _MM_HINT_T0);
 #pragma GCC unroll 8
       for (int32_t i = 0; i < 8; ++i) add_step(s, row + 8 * i, panel + 64 * i);
       sum0 = flush(sum0, s.high[0], s.low[0]);
