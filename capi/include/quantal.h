@@ -13,6 +13,7 @@
      7. DLPack                    tensors of other frameworks, without a copy
      8. kernels                   products and convolutions of integers, for engines that bring their own memory and threads
      9. elementwise kernels       what an integer network needs besides
+     10. observers                statistics of data, and ranges and parameters from them
 
    Rules that hold for every function:
 
@@ -549,6 +550,55 @@ QUANTAL_API int32_t quantal_average_pool(const quantal_pool_desc *desc, const vo
    BUFFER, OVERLAP, ARGUMENT (alignment). */
 QUANTAL_API int32_t quantal_quantize_rows(int32_t dtype, const float *x, uint64_t rows, uint64_t k, void *codes, size_t codes_bytes,
                                           float *scales, int32_t *zero_points, int32_t *sums);
+
+/* ---- 10. Observers --------------------------------------------------------------------------------------------- */
+
+/* Sees tensors, remembers statistics (never values), and turns them into a range by a method: "minmax", "moving_average",
+   "percentile", "percentile_symmetric", "entropy", "entropy_onnxruntime", "mse", "histogram", "octav", "avgmax", "stddev",
+   "scale", "max", "qat_shift". One thread at a time: give each thread its own and merge them, which is exact. */
+typedef struct quantal_observer quantal_observer;
+
+enum { QUANTAL_PER_CHANNEL = 16 };
+
+/* 0 is the default everywhere. */
+typedef struct quantal_observer_options {
+  uint32_t struct_size;
+  uint32_t flags;             /* QUANTAL_PER_CHANNEL: one range per index of `axis` */
+  int32_t bins;               /* of histograms: 2048 */
+  int32_t quantized_bins;     /* entropy_onnxruntime: 128 */
+  double percentile;          /* in (0, 100]: 99.999 */
+  double stddev;              /* 2 */
+  double scale;               /* 0.85 */
+  double averaging_constant;  /* in (0, 1]: 0.01 */
+  int32_t axis;               /* with QUANTAL_PER_CHANNEL: 0..7 */
+  uint32_t reserved;          /* 0 */
+} quantal_observer_options;
+
+/* options may be NULL. Errors: ARGUMENT (unknown method, an option out of range), SHAPE (axis), FLAGS. */
+QUANTAL_API int32_t quantal_observer_create(const char *method, const quantal_observer_options *options,
+                                            quantal_observer **observer, quantal_diag *diag);
+QUANTAL_API void quantal_observer_free(quantal_observer *observer);
+/* Adds one batch: F32, F16, BF16 or F64. NaN and infinities are counted and enter no range. x->name is not used.
+   Errors: DTYPE, SHAPE (no such axis), BUFFER, COUNT (another number of channels than before). */
+QUANTAL_API int32_t quantal_observer_observe(quantal_observer *observer, const quantal_tensor *x, quantal_diag *diag);
+/* Adds what `other`, of the same method and options, has seen: bit for bit what one observer of both would hold. Errors:
+   UNSUPPORTED (moving_average depends on order), CALIBRATION, COUNT; then nothing has changed. */
+QUANTAL_API int32_t quantal_observer_merge(quantal_observer *observer, const quantal_observer *other, quantal_diag *diag);
+/* How many ranges there are: 1, or the channels seen so far. */
+QUANTAL_API uint64_t quantal_observer_count(const quantal_observer *observer);
+/* The ranges chosen for an integer type, [count] each; candidates (may be NULL): how many the method tried, 0 if it does
+   not search. flags: QUANTAL_SYMMETRIC, QUANTAL_REDUCE_RANGE. Errors: CALIBRATION (nothing was observed), COUNT, DTYPE. */
+QUANTAL_API int32_t quantal_observer_ranges(const quantal_observer *observer, int32_t dtype, uint32_t flags, double *min, double *max,
+                                            int32_t *candidates, uint64_t count, quantal_diag *diag);
+/* Their parameters, as quantal_choose_params gives them. */
+QUANTAL_API int32_t quantal_observer_params(const quantal_observer *observer, int32_t dtype, const char *preset, uint32_t flags,
+                                            float *scales, int32_t *zero_points, uint64_t count, quantal_diag *diag);
+/* The statistics as JSON, in the form of a calibration cache with one tensor; free it with quantal_free. */
+QUANTAL_API int32_t quantal_observer_save(const quantal_observer *observer, char **json, quantal_diag *diag);
+/* Continues from saved statistics. method: NULL, or another than was saved (it must find what it needs: statistics of
+   "histogram" serve most). Errors: MODEL_SYNTAX, COUNT, ARGUMENT, CALIBRATION. */
+QUANTAL_API int32_t quantal_observer_load(const char *json, size_t bytes, const char *method, const quantal_observer_options *options,
+                                          quantal_observer **observer, quantal_diag *diag);
 
 #ifdef __cplusplus
 }

@@ -1,6 +1,9 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
+#include <bit>
+#include <cfenv>
+#include <cmath>
 #include <limits>
 
 #include "calib/data.hpp"
@@ -183,6 +186,32 @@ TEST_CASE("moments: mean and deviation of values with a large offset do not canc
   REQUIRE(s.sums->mean() == 10000000.5);
   REQUIRE(s.sums->variance() == Approx(0.25 * 1000 / 999).epsilon(1e-15));
   REQUIRE(s.sums->mean_square() == Approx(1e14 + 1e7 + 0.5).epsilon(1e-15));
+}
+
+// Blocks of near magnitudes are summed in double, which must not round in any mode.
+TEST_CASE("moments: P5 blocks equal values added one by one, whatever magnitudes and rounding mode") {
+  generator r(31);
+  int inputs = 0;
+  for (const int mode : {FE_TONEAREST, FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO})
+    for (int round = 0; round < 150; ++round) {
+      std::vector<float> x(1 + r.below(3000));
+      const int exponent = static_cast<int>(r.below(250)) - 125, kind = round % 5;
+      for (float& v : x) {
+        v = static_cast<float>(std::ldexp(r.uniform() - 0.5, exponent));
+        if (kind == 1) v = v > 0 ? v : 0;
+        if (kind == 2 && r.below(50) == 0) v *= 1e-9f;
+        if (kind == 3) v = std::bit_cast<float>(static_cast<std::uint32_t>(r.next()));
+        if (kind == 4) v = std::ldexp(v, -static_cast<int>(r.below(24)));
+      }
+      moments block, single;
+      std::fesetround(mode);
+      block.observe(x.data(), x.size());
+      for (const float& v : x) single.observe(&v, 1);
+      std::fesetround(FE_TONEAREST);
+      REQUIRE(block == single);
+      ++inputs;
+    }
+  WARN(inputs << " arrays");
 }
 
 TEST_CASE("c6: the moving average is torch's") {

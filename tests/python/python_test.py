@@ -114,6 +114,91 @@ class Numbers(Case):
         self.assertEqual((caught.exception.code, caught.exception.status), (-20, "scale"))
 
 
+class Observers(Case):
+    def setUp(self):
+        super().setUp()
+        r = np.random.default_rng(3)
+        self.x = (r.standard_normal((40, 5, 30)) * np.arange(1, 6)[:, None]).astype(np.float32)
+
+    def test_worked_example_and_numpy(self):
+        obs = quantal.Observer("MinMax")
+        obs.observe(np.array([-2.0, 2.0], np.float32))
+        self.assertEqual(obs.params(dtype="s8", preset="torch")[1], -1)
+        self.assertEqual(obs.params(dtype="s8", preset="onnxruntime")[1], 0)
+        obs = quantal.Observer("percentile", percentile=90)
+        obs.observe(self.x)
+        low, high, _ = obs.range()
+        np.testing.assert_allclose([low, high], np.quantile(self.x, [0.05, 0.95]), atol=0.05)
+
+    def test_per_channel_equals_numpy(self):
+        obs = quantal.Observer("minmax", axis=1)
+        for part in np.array_split(self.x, 3):
+            obs.observe(part)
+        low, high, _ = obs.range(dtype="s8")
+        np.testing.assert_array_equal(low, self.x.min((0, 2)))
+        np.testing.assert_array_equal(high, self.x.max((0, 2)))
+        scale, zero = obs.params(dtype="s8", symmetric=True)
+        np.testing.assert_allclose(scale, np.abs(self.x).max((0, 2)) / 127, rtol=1e-6)
+        self.assertTrue((zero == 0).all())
+
+    def test_merged_shards_equal_one_run(self):
+        for method in ("minmax", "entropy", "mse", "percentile", "stddev", "octav"):
+            whole, a, b = (quantal.Observer(method) for _ in range(3))
+            whole.observe(self.x)
+            a.observe(self.x[25:])
+            b.observe(self.x[:25])
+            a.merge(b)
+            self.assertEqual(a.save(), whole.save())
+            self.assertEqual(a.range(), whole.range())
+
+    def test_saved_statistics_are_clipped_again_without_data(self):
+        obs = quantal.Observer("histogram", bins=512)
+        obs.observe(self.x)
+        path = self.out + ".json"
+        text = obs.save(path)
+        with open(path, encoding="utf-8") as f:
+            self.assertEqual(f.read(), text)
+        again = quantal.Observer.load(text, bins=512)
+        self.assertEqual(again.range(), obs.range())
+        entropy, direct = quantal.Observer.load(text, "entropy", bins=512), quantal.Observer("entropy", bins=512)
+        direct.observe(self.x)
+        self.assertEqual(entropy.range(), direct.range())
+        self.assertGreater(entropy.range().candidates, 0)
+        again.observe(self.x)  # and goes on
+        self.assertEqual(quantal.Observer.load(again.save(), bins=512).range("s8"), again.range("s8"))
+
+    def test_D8_other_float_types_and_layouts(self):
+        half = self.x.astype(np.float16)
+        a, b = quantal.Observer("histogram"), quantal.Observer("histogram")
+        a.observe(half[::-1, :, ::2])
+        b.observe(np.ascontiguousarray(half[::-1, :, ::2]).astype(np.float32))
+        self.assertEqual(a.save(), b.save())
+
+    def test_errors(self):
+        self.assertRaises(ValueError, quantal.Observer, "fastest")
+        self.assertRaises(ValueError, quantal.Observer, "percentile", percentile=101)
+        self.assertRaises(TypeError, quantal.Observer, None)
+        self.assertRaises(ValueError, quantal.Observer, "minmax", axis=-1)
+        obs = quantal.Observer()
+        self.assertRaises(quantal.DataError, obs.params)  # nothing was observed
+        self.assertRaises(TypeError, obs.observe, np.arange(3))
+        self.assertRaises(TypeError, obs.merge, self.x)
+        obs.observe(self.x)
+        before = obs.save()
+        self.assertRaises(TypeError, obs.params, dtype="f32")
+        self.assertRaises(ValueError, obs.params, preset="nobody")
+        self.assertRaises(quantal.DataError, obs.merge, quantal.Observer("histogram"))
+        average = quantal.Observer("moving_average")
+        average.observe(self.x)
+        self.assertRaises(quantal.UnsupportedError, average.merge, average)
+        channels = quantal.Observer("minmax", axis=3)
+        self.assertRaises(ValueError, channels.observe, self.x)
+        self.assertRaises(quantal.ModelError, quantal.Observer.load, before[:-9])
+        self.assertRaises(ValueError, quantal.Observer.load, before, axis=0)
+        self.assertRaises(quantal.DataError, quantal.Observer.load(before, "entropy").range)  # no histogram in it
+        self.assertEqual(obs.save(), before)
+
+
 class Models(Case):
     def test_float_model_equals_onnxruntime(self):
         with quantal.Session(MODEL) as session:

@@ -18,10 +18,11 @@ import numpy as np
 from . import _native as native
 from ._arrays import NUMPY_OF, as_array, dense
 from ._native import CancelledError, DataError, Error, ModelError, UnsupportedError
+from ._observer import Observer, Range
 from ._samples import Puller, is_path
 from ._session import Session, ValueInfo
 
-__all__ = ["quantize", "Session", "ValueInfo", "choose_params", "quantize_array", "dequantize_array", "compare", "cpu", "Error",
+__all__ = ["quantize", "Session", "ValueInfo", "Observer", "Range", "choose_params", "quantize_array", "dequantize_array", "compare", "cpu", "Error",
            "UnsupportedError", "ModelError", "DataError", "CancelledError", "__version__"]
 __version__ = native.library.quantal_version_string().decode()
 

@@ -134,9 +134,14 @@ class View(_Sized):
                 ("strides", c_int64 * 8)]
 
 
+class ObserverOptions(_Sized):
+    _fields_ = [("struct_size", c_uint32), ("flags", c_uint32), ("bins", c_int32), ("quantized_bins", c_int32), ("percentile", c_double),
+                ("stddev", c_double), ("scale", c_double), ("averaging_constant", c_double), ("axis", c_int32), ("reserved", c_uint32)]
+
+
 ReleaseFn = ctypes.CFUNCTYPE(None, c_void_p)
 VIEW_READ_ONLY = 1
-SYMMETRIC, REDUCE_RANGE, POWER_OF_TWO, STRICT = 1, 2, 4, 8
+SYMMETRIC, REDUCE_RANGE, POWER_OF_TWO, STRICT, PER_CHANNEL = 1, 2, 4, 8, 16
 
 # ---- the library -------------------------------------------------------------------------------------------------
 
@@ -169,6 +174,15 @@ _DECLARATIONS = {
     "quantal_cpu": (c_int32, [POINTER(c_void_p)]),
     "quantal_dlpack_read": (c_int32, [c_void_p, c_int32, POINTER(View)]),
     "quantal_dlpack_write": (c_int32, [POINTER(View), c_int32, ReleaseFn, c_void_p, POINTER(c_void_p)]),
+    "quantal_observer_create": (c_int32, [c_char_p, POINTER(ObserverOptions), POINTER(c_void_p), POINTER(Diag)]),
+    "quantal_observer_free": (None, [c_void_p]),
+    "quantal_observer_observe": (c_int32, [c_void_p, POINTER(Tensor), POINTER(Diag)]),
+    "quantal_observer_merge": (c_int32, [c_void_p, c_void_p, POINTER(Diag)]),
+    "quantal_observer_count": (c_uint64, [c_void_p]),
+    "quantal_observer_ranges": (c_int32, [c_void_p, c_int32, c_uint32, c_void_p, c_void_p, c_void_p, c_uint64, POINTER(Diag)]),
+    "quantal_observer_params": (c_int32, [c_void_p, c_int32, c_char_p, c_uint32, c_void_p, c_void_p, c_uint64, POINTER(Diag)]),
+    "quantal_observer_save": (c_int32, [c_void_p, POINTER(c_void_p), POINTER(Diag)]),
+    "quantal_observer_load": (c_int32, [c_char_p, c_size_t, c_char_p, POINTER(ObserverOptions), POINTER(c_void_p), POINTER(Diag)]),
 }
 
 

@@ -3,11 +3,13 @@
 //   mean = S1 / n,  mean_square = S2 / n,  variance = (n S2 - S1^2) / (n (n - 1))   (unbiased, as torch.std)
 //
 // S1 and S2 are long accumulators (calib/wide.hpp): no rounding, so shards merged in any order equal one run bit for
-// bit, and n S2 - S1^2 does not cancel. Cost: one table update per element for each power (a table of 254 exponents,
-// spilled every 65536 elements, where 2^16 squares of 24-bit significands still fit in 64 bits). Memory: 128 bytes. NaN
+// bit, and n S2 - S1^2 does not cancel. Cost: for values within 2^19 of each other a few vector operations in double
+// that happen to be exact; for others one table update per element for each power (a table of 254 exponents, spilled
+// every 65536 elements, where 2^16 squares of 24-bit significands still fit in 64 bits). Memory: 128 bytes. NaN
 // and infinities are the caller's business: they are skipped here.
 #pragma once
 #include <bit>
+#include <cfloat>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -22,9 +24,15 @@ class moments {
   using square_type = wide<20>;  // 554 bits per value, 63 for the count
 
   void observe(const float* x, std::size_t count) noexcept {
-    constexpr std::size_t block = 65536, few = 256;
-    if (count < few) return observe_few(x, count);
-    for (std::size_t i = 0; i < count; i += block) observe_block(x + i, count - i < block ? count - i : block);
+    constexpr std::size_t block = 65536;
+    std::size_t i = 0;
+    for (; i + near_block <= count; i += near_block)
+      if (!observe_near(x + i)) {  // magnitudes far apart: likely in what follows, too
+        const std::size_t n = count - i < block ? (count - i) / near_block * near_block : block;
+        observe_block(x + i, n);
+        i += n - near_block;
+      }
+    observe_few(x + i, count - i);
   }
 
   void merge(const moments& other) noexcept {
@@ -69,6 +77,68 @@ class moments {
   static parts split(float x) noexcept {
     const std::uint32_t bits = std::bit_cast<std::uint32_t>(x), e = bits >> 23 & 255u;
     return {(bits & 0x7fffffu) | (e == 0 ? 0u : 0x800000u), e == 0 ? 0u : e - 1, (bits >> 31) != 0, e != 255};
+  }
+
+  static constexpr std::size_t near_block = 256;
+
+  // A block whose magnitudes lie near each other, by arithmetic in double that never rounds. With amax < 2^e, values of
+  // at least 2^(e - 19) are multiples of 2^(e - 42): their sum needs 50 bits. Each is split into h, a multiple of
+  // 2^(e - 20), and l = x - h, at most 2^(e - 20) whatever the rounding mode: sums of h h, h l and l l need 48, 50 and
+  // 52 bits. Zeros add nothing; the few smaller values go one by one. False: nothing was added (too many small ones,
+  // NaN or infinities, or magnitudes near the denormal ones).
+  bool observe_near(const float* x) noexcept {
+    if constexpr (FLT_EVAL_METHOD != 0) return false;  // x87 would keep more bits of h
+    constexpr std::size_t lanes = 8;
+    std::uint32_t tops[lanes] = {};
+    for (std::size_t i = 0; i < near_block; i += lanes)
+      for (std::size_t k = 0; k < lanes; ++k) {
+        const std::uint32_t m = std::bit_cast<std::uint32_t>(x[i + k]) & 0x7fffffffu;
+        tops[k] = m > tops[k] ? m : tops[k];
+      }
+    std::uint32_t top = 0;
+    for (const std::uint32_t m : tops) top = m > top ? m : top;
+    const int e = static_cast<int>(top >> 23) - 126;  // amax < 2^e
+    if (e < -106 || (top >> 23) == 255) return false;
+    const std::uint32_t least = static_cast<std::uint32_t>(e - 19 + 127) << 23;
+    const double pin = std::ldexp(1.5, 52 + e - 20);
+    double sum[lanes] = {}, high[lanes] = {}, cross[lanes] = {}, low[lanes] = {};
+    std::uint32_t small[lanes] = {};
+    for (std::size_t i = 0; i < near_block; i += lanes)
+      for (std::size_t k = 0; k < lanes; ++k) {
+        const std::uint32_t bits = std::bit_cast<std::uint32_t>(x[i + k]), m = bits & 0x7fffffffu;
+        const std::uint32_t keep = m >= least ? 0xffffffffu : 0u;
+        small[k] += (m != 0 ? 1u : 0u) & ~keep;
+        const double v = static_cast<double>(std::bit_cast<float>(bits & keep));
+        const double h = (v + pin) - pin, l = v - h;
+        sum[k] += v;
+        high[k] += h * h;
+        cross[k] += h * l;
+        low[k] += l * l;
+      }
+    std::uint32_t smalls = 0;
+    for (std::size_t k = 0; k < lanes; ++k) smalls += small[k];
+    if (smalls > near_block / 16) return false;
+    for (std::size_t k = 1; k < lanes; ++k)
+      sum[0] += sum[k], high[0] += high[k], cross[0] += cross[k], low[0] += low[k];
+    add(sum_, sum[0], e - 42, -149);
+    add(squares_, high[0], 2 * e - 40, -298);
+    add(squares_, 2 * cross[0], 2 * e - 61, -298);
+    add(squares_, low[0], 2 * e - 84, -298);
+    count_ += near_block - smalls;
+    for (std::size_t i = 0; i < near_block && smalls != 0; ++i) {
+      const std::uint32_t m = std::bit_cast<std::uint32_t>(x[i]) & 0x7fffffffu;
+      if (m == 0 || m >= least) continue;
+      observe_few(x + i, 1);
+      --smalls;
+    }
+    return true;
+  }
+
+  // Adds a double that is a multiple of 2^unit and below 2^(unit + 53).
+  template <int Words>
+  static void add(wide<Words>& to, double x, int unit, int base) noexcept {
+    const auto m = static_cast<std::int64_t>(std::ldexp(x, -unit));
+    to.add(static_cast<std::uint64_t>(m < 0 ? -m : m), static_cast<unsigned>(unit - base), m < 0);
   }
 
   void observe_few(const float* x, std::size_t count) noexcept {

@@ -94,10 +94,7 @@ struct method {
     return out;
   }
 
- private:
-  static error bad_option(const char* option, const char* advice) {
-    return {status::argument, "value out of range", std::string("option ") + option, advice};
-  }
+  // Errors: argument, naming the option.
   static result<void> check(const method_options& o) {
     if (o.bins != 0 && (o.bins < min_bins || o.bins > max_bins))
       return bad_option("bins", "give 2 to 1048576, or 0 for the default");
@@ -111,6 +108,11 @@ struct method {
     if (!(o.shift_quantile > 0 && o.shift_quantile <= 1))
       return bad_option("shift_quantile", "give more than 0 and at most 1");
     return {};
+  }
+
+ private:
+  static error bad_option(const char* option, const char* advice) {
+    return {status::argument, "value out of range", std::string("option ") + option, advice};
   }
   result<void> has_part(const statistics& s) const {
     const bool there = part == needs::range || (part == needs::sums && s.sums) || (part == needs::bins && s.bins) ||
