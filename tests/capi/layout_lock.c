@@ -40,6 +40,12 @@ SIZE(quantal_value_info, 88);
 FIELD(quantal_value_info, struct_size, 0); FIELD(quantal_value_info, flags, 4); FIELD(quantal_value_info, name, 8);
 FIELD(quantal_value_info, dtype, 16); FIELD(quantal_value_info, rank, 20); FIELD(quantal_value_info, dims, 24);
 
+SIZE(quantal_observer_options, 56);
+FIELD(quantal_observer_options, struct_size, 0); FIELD(quantal_observer_options, flags, 4); FIELD(quantal_observer_options, bins, 8);
+FIELD(quantal_observer_options, quantized_bins, 12); FIELD(quantal_observer_options, percentile, 16); FIELD(quantal_observer_options, stddev, 24);
+FIELD(quantal_observer_options, scale, 32); FIELD(quantal_observer_options, averaging_constant, 40); FIELD(quantal_observer_options, axis, 48);
+FIELD(quantal_observer_options, reserved, 52);
+
 SIZE(quantal_view, 152);
 FIELD(quantal_view, struct_size, 0); FIELD(quantal_view, flags, 4); FIELD(quantal_view, dtype, 8); FIELD(quantal_view, rank, 12);
 FIELD(quantal_view, data, 16); FIELD(quantal_view, dims, 24); FIELD(quantal_view, strides, 88);
