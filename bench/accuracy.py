@@ -26,7 +26,8 @@ PEER = r"""
 import glob, os, sys
 import numpy as np, onnx, onnx.version_converter
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static, quant_pre_process
-source, target, calib, per_channel = sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4] == "1"
+source, target, calib = (os.path.abspath(a) for a in sys.argv[1:4])
+per_channel = sys.argv[4] == "1"
 model = onnx.load(source)
 if max(o.version for o in model.opset_import if o.domain in ("", "ai.onnx")) < 13:  # per channel needs 13
     source = target + ".opset17.onnx"
@@ -39,6 +40,7 @@ class Reader(CalibrationDataReader):
         if f is None: return None
         with np.load(f) as z: return {k: z[k] for k in z.files if k in names}
 pre = target + ".pre.onnx"
+os.chdir(os.path.dirname(os.path.abspath(target)))  # quant_pre_process leaves a file where it stands
 try: quant_pre_process(source, pre)
 except Exception: quant_pre_process(source, pre, skip_symbolic_shape=True)
 quantize_static(pre, target, Reader(), quant_format=QuantFormat.QDQ, per_channel=per_channel, weight_type=QuantType.QInt8, activation_type=QuantType.QUInt8)
