@@ -37,11 +37,12 @@ NAMES = {"minmax": "onnxruntime MinMax", "entropy": "onnxruntime Entropy", "entr
          "percentile": "onnxruntime Percentile", "percentile_both_signs": "onnxruntime Percentile, both signs", "mse": "ppq MSE (re-expressed)"}
 
 PEER = r"""
-import glob, sys
+import glob, os, sys
 import numpy as np, onnx, onnx.version_converter
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static, quant_pre_process
 from onnxruntime.quantization.calibrate import TensorsData
-source, target, calib, per_channel, method, percentile = sys.argv[1:7]
+source, target, calib = (os.path.abspath(a) for a in sys.argv[1:4])
+per_channel, method, percentile = sys.argv[4:7]
 model = onnx.load(source)
 if max(o.version for o in model.opset_import if o.domain in ("", "ai.onnx")) < 13:  # per channel needs 13
     source = target + ".opset17.onnx"
@@ -88,6 +89,7 @@ def patched(*args, **kwargs):
 quantize.create_calibrator = patched
 kind = {"minmax": "MinMax", "entropy": "Entropy", "entropy2048": "Entropy"}.get(method, "Percentile")
 pre = target + ".pre.onnx"
+os.chdir(os.path.dirname(target))  # quant_pre_process leaves a file where it stands
 try: quant_pre_process(source, pre)
 except Exception: quant_pre_process(source, pre, skip_symbolic_shape=True)
 quantize_static(pre, target, Reader(), quant_format=QuantFormat.QDQ, per_channel=per_channel == "1", weight_type=QuantType.QInt8,

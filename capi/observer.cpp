@@ -7,6 +7,7 @@
 #include "guard.hpp"
 #include "quantal/calib/method.hpp"
 #include "quantal/data/calibration_cache.hpp"
+#include "quantal/kernels/elementwise.hpp"
 #include "quantal/quant/choose.hpp"
 
 using namespace quantal;
@@ -63,6 +64,7 @@ result<std::vector<calib::range>> ranges_of(const quantal_observer& o, const cal
 std::int32_t create(const char* method, const quantal_observer_options* options, quantal_observer*& made,
                     quantal_diag* diag) {
   calib::method_options o;
+  o.min_max_of = elementwise().min_max_of;
   std::int32_t axis = -1;
   if (const std::int32_t s = read_options(options, o, axis); s != QUANTAL_OK) return fail(s, "bad options", diag);
   const calib::method* m = calib::find_method(method);

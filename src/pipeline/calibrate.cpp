@@ -7,6 +7,7 @@
 #include "quantal/calib/observers/all.hpp"
 #include "quantal/exec/session.hpp"
 #include "quantal/ir/index.hpp"
+#include "quantal/kernels/elementwise.hpp"
 #include "quantal/passes/correct_bias.hpp"
 
 namespace quantal::pipeline {
@@ -118,6 +119,7 @@ std::int64_t macs_of(const ir::node& n, const shape& data, const shape& weight, 
 calib::method_options method_options_of(const quantize_config& config) {
   calib::method_options o;
   o.bins = config.bins;
+  o.min_max_of = elementwise().min_max_of;
   o.percentile = config.percentile;
   o.stddev = config.stddev;
   o.scale = config.scale;

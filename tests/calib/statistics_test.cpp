@@ -8,6 +8,8 @@
 
 #include "calib/data.hpp"
 #include "quantal/calib/method.hpp"
+#include "quantal/kernels/cpu.hpp"
+#include "quantal/kernels/elementwise.hpp"
 
 using namespace quantal;
 using namespace quantal::calib;
@@ -351,6 +353,30 @@ TEST_CASE("D7_order of batches does not matter where it says so") {
     std::reverse(x.begin(), x.end());
     REQUIRE(seen(name, x) == first);
   }
+}
+
+TEST_CASE("D7_every kernel of minimum and maximum gives the same statistics") {
+  generator r(7);
+  std::size_t count = 0, compared = 0;
+  const isa_state* states = isa_states(count);
+  for (std::size_t k = 0; k < count; ++k) {
+    const elementwise_table* table = elementwise_of(states[k].name);
+    if (table == nullptr) continue;
+    for (int round = 0; round < 200; ++round) {
+      const std::vector<float> x = wild(r, r.below(200));
+      for (const char* name : {"min_max", "moments", "histogram", "moving_average"}) {
+        method_options fast;
+        fast.min_max_of = table->min_max_of;
+        const auto a = make_observer(name), b = make_observer(name, fast);
+        a->observe(x.data(), x.size());
+        b->observe(x.data(), x.size());
+        REQUIRE(a->stats() == b->stats());
+        REQUIRE(std::signbit(a->stats().min) == std::signbit(b->stats().min));
+        ++compared;
+      }
+    }
+  }
+  CHECK(compared >= 800);
 }
 
 TEST_CASE("D8_f16_bf16_and_f64 tensors are observed as their f32 values") {

@@ -12,6 +12,7 @@
 
 #include "quantal/base/result.hpp"
 #include "quantal/calib/statistics.hpp"
+#include "quantal/kernels/elementwise.hpp"
 #include "quantal/num/float16.hpp"
 #include "quantal/tensor/view.hpp"
 
@@ -20,14 +21,15 @@ namespace quantal::calib {
 // What to observe and how to clip; a field belongs to the methods named beside it. One word each, the same in every
 // interface.
 struct method_options {
-  std::int32_t bins = 0;                // histograms; 0: 2048
-  std::int32_t quantized_bins = 128;    // entropy_onnxruntime
-  double percentile = 99.999;           // percentile, percentile_symmetric: in (0, 100]
-  double stddev = 2.0;                  // stddev: standard deviations around the mean
-  double scale = 0.85;                  // scale: share of max|x|
-  double averaging_constant = 0.01;     // moving_average: weight of a new batch
-  double shift_quantile = 1.0;          // qat_shift: quantile of |x|
-  grid histogram_grid = grid::aligned;  // the grid of another tool gives that tool's numbers, but does not merge
+  std::int32_t bins = 0;                  // histograms; 0: 2048
+  std::int32_t quantized_bins = 128;      // entropy_onnxruntime
+  double percentile = 99.999;             // percentile, percentile_symmetric: in (0, 100]
+  double stddev = 2.0;                    // stddev: standard deviations around the mean
+  double scale = 0.85;                    // scale: share of max|x|
+  double averaging_constant = 0.01;       // moving_average: weight of a new batch
+  double shift_quantile = 1.0;            // qat_shift: quantile of |x|
+  grid histogram_grid = grid::aligned;    // the grid of another tool gives that tool's numbers, but does not merge
+  min_max_function min_max_of = nullptr;  // a faster kernel of the same result (elementwise().min_max_of); may be null
 };
 
 class observer {

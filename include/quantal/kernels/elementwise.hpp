@@ -24,6 +24,7 @@ struct min_max {
   float max = -__builtin_inff();
   size_t nan_count = 0;
 };
+using min_max_function = min_max (*)(const float* x, size_t n) noexcept;
 
 struct elementwise_table {
   const char* isa;
@@ -33,7 +34,7 @@ struct elementwise_table {
   void (*dequantize_u8)(const uint8_t* q, size_t n, quant_params p, float* x) noexcept;
   // y may be x.
   void (*fake_quantize)(const float* x, size_t n, const quantize_run& run, float* y) noexcept;
-  min_max (*min_max_of)(const float* x, size_t n) noexcept;
+  min_max_function min_max_of;
 };
 
 // The table of the best ISA in use, and that of any ISA that this CPU and build have (nullptr otherwise). Host only.

@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "quantal/calib/statistics.hpp"
+#include "quantal/kernels/elementwise.hpp"
 
 namespace quantal::calib {
 
@@ -17,6 +18,16 @@ inline constexpr std::size_t observe_block = 16384;  // values that stay in the 
 struct extremes {
   float min = std::numeric_limits<float>::infinity(), max = -std::numeric_limits<float>::infinity();
   std::uint64_t nans = 0, positive_infinities = 0, negative_infinities = 0;
+
+  // `fast`, if there is one, does the pass of comparisons.
+  static extremes of(const float* x, std::size_t count, min_max_function fast) noexcept {
+    if (fast == nullptr) return of(x, count);
+    const min_max m = fast(x, count);
+    extremes e;
+    e.min = m.min;
+    e.max = m.max;
+    return m.nan_count != 0 || not_finite(m.min) != 0 || not_finite(m.max) != 0 ? with_others(x, count) : e;
+  }
 
   static extremes of(const float* x, std::size_t count) noexcept {
     extremes e;
@@ -42,7 +53,7 @@ struct extremes {
       e.take(x[k]);
       any |= not_finite(x[k]);
     }
-    if (any != 0) e = carefully(x, count);
+    if (any != 0) return with_others(x, count);
     e.min += 0.0f;
     e.max += 0.0f;
     return e;
@@ -66,7 +77,7 @@ struct extremes {
     min = v < min ? v : min;
     max = v > max ? v : max;
   }
-  static extremes carefully(const float* x, std::size_t count) noexcept {
+  static extremes with_others(const float* x, std::size_t count) noexcept {
     extremes e;
     for (std::size_t i = 0; i < count; ++i) {
       if (not_finite(x[i]) == 0)
@@ -78,6 +89,8 @@ struct extremes {
       else
         ++e.negative_infinities;
     }
+    e.min += 0.0f;
+    e.max += 0.0f;
     return e;
   }
 };

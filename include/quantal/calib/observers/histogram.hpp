@@ -31,7 +31,7 @@ class histogram_observer final : public observer {
   void see(const float* x, std::size_t count) override {
     for (std::size_t i = 0; i < count; i += observe_block) {
       const std::size_t n = count - i < observe_block ? count - i : observe_block;
-      const extremes e = extremes::of(x + i, n);
+      const extremes e = extremes::of(x + i, n, options_.min_max_of);
       e.add_to(stats_, n);
       if (!e.any()) continue;
       stats_.sums->observe(x + i, n);

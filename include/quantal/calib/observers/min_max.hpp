@@ -9,11 +9,15 @@ namespace quantal::calib {
 
 class min_max_observer final : public observer {
  public:
-  explicit min_max_observer(const method_options& = {}) : observer("min_max") {}
+  explicit min_max_observer(const method_options& options = {}) : observer("min_max"), options_(options) {}
 
  private:
-  void see(const float* x, std::size_t count) override { extremes::of(x, count).add_to(stats_, count); }
-  std::unique_ptr<observer> clone_empty() const override { return std::make_unique<min_max_observer>(); }
+  void see(const float* x, std::size_t count) override {
+    extremes::of(x, count, options_.min_max_of).add_to(stats_, count);
+  }
+  std::unique_ptr<observer> clone_empty() const override { return std::make_unique<min_max_observer>(options_); }
+
+  method_options options_;
 };
 
 }  // namespace quantal::calib

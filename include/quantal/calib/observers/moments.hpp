@@ -10,17 +10,21 @@ namespace quantal::calib {
 
 class moments_observer final : public observer {
  public:
-  explicit moments_observer(const method_options& = {}) : observer("moments") { stats_.sums.emplace(); }
+  explicit moments_observer(const method_options& options = {}) : observer("moments"), options_(options) {
+    stats_.sums.emplace();
+  }
 
  private:
   void see(const float* x, std::size_t count) override {
     for (std::size_t i = 0; i < count; i += observe_block) {
       const std::size_t n = count - i < observe_block ? count - i : observe_block;
-      extremes::of(x + i, n).add_to(stats_, n);
+      extremes::of(x + i, n, options_.min_max_of).add_to(stats_, n);
       stats_.sums->observe(x + i, n);
     }
   }
-  std::unique_ptr<observer> clone_empty() const override { return std::make_unique<moments_observer>(); }
+  std::unique_ptr<observer> clone_empty() const override { return std::make_unique<moments_observer>(options_); }
+
+  method_options options_;
 };
 
 }  // namespace quantal::calib

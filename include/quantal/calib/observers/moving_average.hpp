@@ -22,7 +22,7 @@ class moving_average_observer final : public observer {
 
  private:
   void see(const float* x, std::size_t count) override {
-    const extremes e = extremes::of(x, count);
+    const extremes e = extremes::of(x, count, options_.min_max_of);
     const double low = stats_.min, high = stats_.max;
     e.add_to(stats_, count);
     if (!e.any()) return;

@@ -36,7 +36,7 @@ class tool_histogram_observer final : public observer {
 
  private:
   void see(const float* x, std::size_t count) override {
-    const extremes e = extremes::of(x, count);
+    const extremes e = extremes::of(x, count, options_.min_max_of);
     const bool only_zeros = stats_.min == 0 && stats_.max == 0;
     const float threshold = stats_.bins->counts.empty() || only_zeros ? 0.0f : stats_.bins->edges.back();
     e.add_to(stats_, count);
