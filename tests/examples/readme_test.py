@@ -24,7 +24,7 @@ def main():
     folder = tempfile.mkdtemp()
     try:
         os.symlink(os.path.join(ROOT, "examples"), os.path.join(folder, "examples"))
-        env = dict(os.environ, PATH=os.path.join(BUILD, "bin") + os.pathsep + os.environ["PATH"],
+        env = dict(os.environ, CMAKE_GENERATOR="Ninja", PATH=os.path.join(BUILD, "bin") + os.pathsep + os.environ["PATH"],
                    PYTHONPATH=os.path.join(ROOT, "bindings", "python"), QUANTAL_LIBRARY=os.path.join(BUILD, "lib", "libquantal.so"),
                    LD_LIBRARY_PATH=os.path.join(BUILD, "lib"))
         for match in BLOCK.finditer(page):

@@ -4,6 +4,7 @@
 # pkg-config, and reads what the shipped files need.
 set -u
 source=$1 build=$2
+export CMAKE_GENERATOR=Ninja  # what the project itself is built with; make need not be there
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 passed=0 failed=0 skipped=0
 check() { local name=$1; shift; if "$@" >"$work/log" 2>&1; then passed=$((passed + 1)); echo "ok: $name"; else failed=$((failed + 1)); echo "FAILED: $name"; tail -n 25 "$work/log"; fi; }
