@@ -230,7 +230,7 @@ bool run_direction(eval_context& c, const layer& l, direction& d, const float* x
 
 result<layer> read_layer(const eval_context& c, cell kind) {
   QUANTAL_CHECK(require_inputs(c, 3));
-  for (std::size_t i : {0, 1, 2, 3, 5, 6, 7}) {
+  for (const std::size_t i : {0U, 1U, 2U, 3U, 5U, 6U, 7U}) {
     if (c.has_input(i) && c.input(i).type() != dtype::f32) return unsupported_type(c, c.input(i).type());
   }
   const shape& x = c.input(0).dims();

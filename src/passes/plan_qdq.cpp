@@ -48,7 +48,7 @@ std::size_t count_weighted(const ir::graph& g) {
 class planner {
  public:
   planner(const ir::model& m, const ops::type_map& types, const qdq_options& options)
-      : m_(m), g_(m.graph), index_(m.graph), types_(types), options_(options), regions_(recognise_regions(m.graph)) {
+      : g_(m.graph), index_(m.graph), types_(types), options_(options), regions_(recognise_regions(m.graph)) {
     plan_.nodes.resize(g_.nodes.size());
     kinds_.resize(g_.nodes.size(), quant_kind::none);
     for (std::size_t i = 0; i < g_.nodes.size(); ++i)
@@ -415,7 +415,6 @@ class planner {
     t.high = high;
   }
 
-  const ir::model& m_;
   const ir::graph& g_;
   const ir::index index_;
   const ops::type_map& types_;
