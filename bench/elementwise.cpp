@@ -45,9 +45,11 @@ prepared prepare_observer(const problem_ptr& p) {
   prepared r;
   r.bytes = p->bytes();
   std::shared_ptr<calib::observer> o;
-  if (p->method == "min_max") o = std::make_shared<calib::min_max_observer>();
-  if (p->method == "histogram") o = std::make_shared<calib::histogram_observer>();
-  if (p->method == "moments") o = std::make_shared<calib::moments_observer>();
+  calib::method_options options;
+  options.min_max_of = elementwise().min_max_of;  // as the library's calibration does
+  if (p->method == "min_max") o = std::make_shared<calib::min_max_observer>(options);
+  if (p->method == "histogram") o = std::make_shared<calib::histogram_observer>(options);
+  if (p->method == "moments") o = std::make_shared<calib::moments_observer>(options);
   if (o == nullptr) {
     r.note = "no such observer";
     return r;

@@ -8,6 +8,7 @@
 #include "peers.hpp"
 
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -44,7 +45,8 @@ class server {
  public:
   server(const std::string& python, const std::string& script) {
     int to[2], from[2];
-    if (pipe(to) != 0 || pipe(from) != 0) return;
+    // Closed on exec: a second child that held the first one's pipe would keep it from ending.
+    if (pipe2(to, O_CLOEXEC) != 0 || pipe2(from, O_CLOEXEC) != 0) return;
     child_ = fork();
     if (child_ == 0) {
       dup2(to[0], 0);
