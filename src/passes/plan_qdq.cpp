@@ -1,12 +1,13 @@
 #include "quantal/passes/plan_qdq.hpp"
 
 #include <algorithm>
-#include <numeric>
+#include <unordered_set>
 
 #include "quantal/ir/index.hpp"
 #include "quantal/ops/op.hpp"
 #include "quantal/passes/recognise_regions.hpp"
 #include "quantal/passes/select.hpp"
+#include "quantal/passes/share_scales.hpp"
 
 namespace quantal::passes {
 
@@ -62,7 +63,8 @@ class planner {
     for (std::size_t i = 0; i < g_.nodes.size(); ++i) choose(i);
     grow();
     settle();
-    group();
+    list_tensors();
+    share_scales(g_, index_, movers(), plan_);
     return std::move(plan_);
   }
 
@@ -332,25 +334,15 @@ class planner {
     return has ? count_weighted(one) : 0;
   }
 
-  // ---- tensors that share a scale ----
-
-  std::size_t find(std::size_t x) {
-    while (parent_[x] != x) x = parent_[x] = parent_[parent_[x]];
-    return x;
-  }
-
-  void group() {
-    std::unordered_map<std::string, std::size_t> id;
+  void list_tensors() {
+    std::unordered_set<std::string> listed;
     // In graph order, so that the result does not depend on hashing.
     auto add = [&](const std::string& name) {
-      if (name.empty() || id.count(name) != 0) return;
       const auto it = state_.find(name);
-      if (it == state_.end() || !it->second.quantized) return;
-      id[name] = plan_.tensors.size();
+      if (name.empty() || it == state_.end() || !it->second.quantized || !listed.insert(name).second) return;
       tensor_plan t;
       t.name = name;
       t.integer_producer = it->second.integer_producer;
-      cut(t);
       plan_.tensors.push_back(std::move(t));
     };
     for (const ir::value_info& in : g_.inputs) add(in.name);
@@ -358,61 +350,17 @@ class planner {
       for (const std::string& x : n.inputs) add(x);
       for (const std::string& x : n.outputs) add(x);
     }
-    parent_.resize(plan_.tensors.size());
-    std::iota(parent_.begin(), parent_.end(), std::size_t{0});
+  }
+
+  std::vector<value_mover> movers() const {
+    std::vector<value_mover> list;
     for (std::size_t i = 0; i < g_.nodes.size(); ++i) {
-      if (plan_.nodes[i].form != node_form::integer) continue;
-      const ir::node& n = g_.nodes[i];
-      const bool moves = kinds_[i] == quant_kind::passthrough || kinds_[i] == quant_kind::table;
-      if (!moves && kinds_[i] != quant_kind::merge) continue;
-      bool all_joined = true;
-      for (const std::string& x : activations(i)) {
-        if (!moves && !joins(x)) {
-          all_joined = false;
-          continue;
-        }
-        parent_[find(id[n.outputs[0]])] = find(id[x]);
-        for (std::size_t k = 1; k < n.outputs.size(); ++k)
-          if (!n.outputs[k].empty()) parent_[find(id[n.outputs[k]])] = find(id[x]);
-      }
-      for (const std::string& out : n.outputs)
-        if (!out.empty() && all_joined) plan_.tensors[id[out]].root = false;
+      const bool merges = kinds_[i] == quant_kind::merge;
+      if (plan_.nodes[i].form == node_form::integer &&
+          (merges || kinds_[i] == quant_kind::passthrough || kinds_[i] == quant_kind::table))
+        list.push_back({i, merges, activations(i)});
     }
-    std::unordered_map<std::size_t, std::size_t> numbers;
-    for (std::size_t t = 0; t < plan_.tensors.size(); ++t)
-      plan_.tensors[t].group = numbers.emplace(find(t), numbers.size()).first->second;
-    plan_.groups = numbers.size();
-  }
-
-  // May a Concat input take the scale of the result? Only if nobody else pays for the coarser scale, and not if a bound
-  // is fused into its producer, whose job is done by the scale.
-  bool joins(const std::string& x) const {
-    if (index_.uses(x).size() != 1 || index_.is_output(x)) return false;
-    const std::size_t p = index_.producer(x);
-    return p != none && plan_.fused_into.count(p) == 0;
-  }
-
-  // Readers that saturate make values beyond their bounds equal.
-  void cut(tensor_plan& t) const {
-    const auto& uses = index_.uses(t.name);
-    if (uses.empty() || index_.is_output(t.name)) return;
-    double low = INFINITY, high = -INFINITY;
-    for (const ir::use& u : uses) {
-      const ir::node& n = g_.nodes[u.node];
-      if (u.input == 0 && n.is("HardSwish")) {
-        low = std::min(low, -3.0);
-        high = INFINITY;
-      } else if (u.input == 0 && n.is("HardSigmoid") && n.get_float("alpha", 0.2F) > 0) {
-        const double alpha = static_cast<double>(n.get_float("alpha", 0.2F)),
-                     beta = static_cast<double>(n.get_float("beta", 0.5F));
-        low = std::min(low, -beta / alpha);
-        high = std::max(high, (1 - beta) / alpha);
-      } else {
-        return;
-      }
-    }
-    t.low = low;
-    t.high = high;
+    return list;
   }
 
   const ir::graph& g_;
@@ -424,7 +372,6 @@ class planner {
   std::vector<char> capable_;
   std::unordered_map<std::size_t, std::string> bounded_;
   std::unordered_map<std::string, tensor_state> state_;
-  std::vector<std::size_t> parent_;
   qdq_plan plan_;
 };
 
