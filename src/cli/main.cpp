@@ -5,9 +5,12 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <csignal>
 #include <new>
+#include <numeric>
 #include <sstream>
+#include <utility>
 
 #include "output.hpp"
 #include "quantal/io/text.hpp"
@@ -80,6 +83,37 @@ error usage_error(const std::string& text, const std::string& verb_name) {
           "see quantal " + verb_name + (verb_name.empty() ? "" : " ") + "--help"};
 }
 
+std::size_t edit_distance(const std::string& a, const std::string& b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t corner = std::exchange(row[0], i);
+    for (std::size_t k = 1; k <= b.size(); ++k)
+      corner = std::exchange(
+          row[k], std::min({row[k] + 1, row[k - 1] + 1, corner + static_cast<std::size_t>(a[i - 1] != b[k - 1])}));
+  }
+  return row[b.size()];
+}
+
+// CLI11 lists words that nobody took in reverse; the first of them is what the user has to look at.
+error unknown_argument(const CLI::App& verb_app) {
+  std::string typed;
+  for (const std::string& word : verb_app.remaining())
+    if (typed.empty() || (typed[0] != '-' && word[0] == '-')) typed = word;
+  if (typed.empty() || typed[0] != '-') return usage_error("unexpected argument '" + typed + "'", verb_app.get_name());
+  typed = typed.substr(0, typed.find('='));
+  std::string text = "unknown option " + io::escape_text(typed, 100), nearest;
+  std::size_t least = 3;  // further apart is another word, not a slip
+  for (const CLI::Option* option : verb_app.get_options())
+    for (const std::string& name : option->get_lnames())
+      if (const std::size_t d = typed.size() < 64 ? edit_distance(typed, "--" + name) : least; d < least) {
+        least = d;
+        nearest = "--" + name;
+      }
+  if (!nearest.empty()) text += "; the nearest is " + nearest;
+  return usage_error(text, verb_app.get_name());
+}
+
 int run(int argc, char** argv) {
   CLI::App app("Quantal " QUANTAL_VERSION_TEXT ": smaller integer models out of float ONNX models.", "quantal");
   app.set_version_flag("--version", "quantal " QUANTAL_VERSION_TEXT);
@@ -131,6 +165,8 @@ int run(int argc, char** argv) {
                   false);
     bool json = false;  // the parser may have stopped before it reached the flag
     for (int i = 1; i < argc; ++i) json = json || std::string(argv[i]) == "--json";
+    if (dynamic_cast<const CLI::ExtrasError*>(&e) != nullptr && !verb_name.empty())
+      return fail(unknown_argument(*app.get_subcommand(verb_name)), json);
     return fail(usage_error(e.what(), verb_name), json);
   }
   for (const entry& e : entries) {

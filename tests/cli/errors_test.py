@@ -98,7 +98,9 @@ TABLE = [
     # ---- 2: usage
     (2, "", []),
     (2, "unknown verb 'nonsense'", ["nonsense"]),
-    (2, "--nonsense", q("--nonsense")),
+    (2, "unknown option --nonsense: see quantal quantize", q("--nonsense")),
+    (2, "unknown option --imgsize; the nearest is --imgsz", q("--imgsize=640")),
+    (2, "unexpected argument 'second.onnx'", ["inspect", "first.onnx", "second.onnx"]),
     (2, "--quant-type", q("--quant-type")),
     (2, "'int9' is not one of", q("--quant-type", "int9")),
     (2, "'guess' is not one of", q("--activation-observer", "guess")),
