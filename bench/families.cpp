@@ -4,10 +4,21 @@
 
 #include <fstream>
 #include <iostream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
 namespace bench {
+namespace {
+
+const std::map<std::string, add_rows*> families = {
+    {"gemm_u8s8", add_gemm_rows},    {"gemm_s8s8", add_gemm_rows},      {"gemv", add_gemm_rows},
+    {"overhead", add_gemm_rows},     {"pack", add_gemm_rows},           {"conv_u8s8", add_conv_rows},
+    {"conv_s8s8", add_conv_rows},    {"conv_u8s8_zp", add_conv_rows},   {"depthwise", add_depthwise_rows},
+    {"quantize", add_quantize_rows}, {"dequantize", add_quantize_rows}, {"observer", add_observer_rows},
+};
+
+}  // namespace
 
 bool add_all_rows(const std::string& cases_path, const std::string& isa) {
   std::ifstream file(cases_path);
@@ -20,16 +31,14 @@ bool add_all_rows(const std::string& cases_path, const std::string& isa) {
   std::set<std::pair<std::string, std::string>> added;
   for (const auto& gate : cases["gates"]) {
     if (gate.contains("isa") && gate["isa"] != isa) continue;
-    for (const std::string family : gate["families"]) {
-      for (const std::string shape : cases["shapes"][gate["shapes"].get<std::string>()]) {
-        if (!added.emplace(family, shape).second) continue;
-        if (family.rfind("gemm", 0) == 0 || family == "gemv" || family == "overhead" || family == "pack")
-          add_gemm_rows(family, isa, shape);
-        else if (family.rfind("conv", 0) == 0 || family == "depthwise")
-          add_conv_rows(family, isa, shape);
-        else if (family == "quantize" || family == "dequantize" || family == "observer")
-          add_array_rows(family, shape);
+    for (const std::string name : gate["families"]) {
+      const auto family = families.find(name);
+      if (family == families.end()) {
+        std::cerr << cases_path << ": no rows of a family \"" << name << "\"\n";
+        return false;
       }
+      for (const std::string shape : cases["shapes"][gate["shapes"].get<std::string>()])
+        if (added.emplace(name, shape).second) family->second(name, isa, shape);
     }
   }
   return true;

@@ -1,18 +1,21 @@
 // One file per kernel family adds its rows for a list of shapes; families.cpp reads the lists from cases.json.
+//
+// A new family: a file named after it with an add_<family>_rows(), its line here and in the table of families.cpp, and
+// its gates in cases.json.
 #pragma once
 #include <string>
-#include <vector>
 
 namespace bench {
 
 // Reads cases.json and adds every row that a run for `isa` measures, peers and limits included. False (with a message)
-// if the file cannot be read.
+// if the file cannot be read or names an unknown family.
 bool add_all_rows(const std::string& cases_path, const std::string& isa);
 
-// `family` is the part of a row's name before the first slash.
-void add_gemm_rows(const std::string& family, const std::string& isa, const std::string& shape);
-void add_conv_rows(const std::string& family, const std::string& isa, const std::string& shape);
-void add_array_rows(const std::string& family, const std::string& shape);
+// `family` is the part of a row's name before the first slash. Families whose kernel is dispatched whatever `isa` says
+// do not have it in their names.
+using add_rows = void(const std::string& family, const std::string& isa, const std::string& shape);
+add_rows add_gemm_rows, add_conv_rows, add_depthwise_rows, add_quantize_rows, add_observer_rows;
+
 void add_limit_rows(const std::string& isa);
 
 // Is the SMT neighbour of this core idle? 1 quiet, 0 busy, -1 unclear or no AMX here (limits.cpp).
