@@ -1,4 +1,5 @@
 // The C ABI's whole-model part: quantal_job -> pipeline::quantize_config and a data source, reports as JSON.
+#include <cstddef>
 #include <cstdlib>
 
 #include "guard.hpp"
@@ -56,6 +57,11 @@ result<pipeline::quantize_config> config_of(const quantal_job& job) {
   if (job.min_samples != 0) c.min_samples = job.min_samples < 0 ? 0 : job.min_samples;
   if (job.workers > 0) c.workers = job.workers;
   c.threads = static_cast<std::size_t>(job.threads);
+  if (job.reserved != 0) return error{status::argument, "reserved is not 0", "quantal_job", {}};
+  if (job.percentile != 0) c.percentile = job.percentile;
+  if (job.stddev != 0) c.stddev = job.stddev;
+  if (job.scale != 0) c.scale = job.scale;
+  c.bins = job.bins;
   return c;
 }
 
@@ -67,26 +73,55 @@ pipeline::progress_fn progress_of(const quantal_job& job) {
       };
 }
 
+data::source_options source_options_of(const quantal_job& job, const pipeline::quantize_config& c, std::int64_t feeds) {
+  data::source_options options;
+  options.batch_size = c.batch_size;
+  options.max_feeds = feeds;
+  options.workers = c.workers;
+  take(options.labels, job.labels);
+  take(options.split, job.split);
+  take(options.image.imgsz, job.imgsz);
+  take(options.image.layout, job.layout);
+  take(options.image.mean, job.mean);
+  take(options.image.std, job.std);
+  take(options.image.value_range, job.value_range);
+  take(options.image.color, job.color);
+  options.image.letterbox = (job.flags & QUANTAL_LETTERBOX) != 0;
+  return options;
+}
+
+bool about_files(const quantal_job& job) {
+  for (const char* option :
+       {job.labels, job.split, job.imgsz, job.layout, job.mean, job.std, job.value_range, job.color})
+    if (option != nullptr) return true;
+  return (job.flags & QUANTAL_LETTERBOX) != 0;
+}
+
 // Samples of a job: a path, the caller's callback, or none.
 result<std::unique_ptr<data::source>> source_of(const quantal_job& job, const ir::model& m,
                                                 const pipeline::quantize_config& c, std::int64_t feeds) {
   if (job.data != nullptr && job.pull != nullptr)
     return error{status::argument, "both data and pull are given", "quantal_job", "give one"};
-  if (job.data != nullptr) {
-    data::source_options options;
-    options.batch_size = c.batch_size;
-    options.max_feeds = feeds;
-    options.workers = c.workers;
-    return data::open(job.data, pipeline::fed_inputs(m), options);
-  }
+  if (job.data == nullptr && job.eval_data == nullptr && about_files(job))
+    return error{status::argument, "labels, split and the options of images are about files", "quantal_job",
+                 "give data"};
+  if (job.data != nullptr) return data::open(job.data, pipeline::fed_inputs(m), source_options_of(job, c, feeds));
   if (job.pull != nullptr) return pull_source(job.pull, job.rewind, job.pull_context, feeds, pipeline::fed_inputs(m));
   return std::unique_ptr<data::source>();
 }
 
+// The samples that those of the job are held against; none if it names none.
+result<std::unique_ptr<data::source>> evaluation_of(const quantal_job& job, const ir::model& m,
+                                                    const pipeline::quantize_config& c) {
+  if (job.eval_data == nullptr) return std::unique_ptr<data::source>();
+  return data::open(job.eval_data, pipeline::fed_inputs(m),
+                    data::held_out(source_options_of(job, c, c.num_calib_batches)));
+}
+
 std::int32_t read_job(const quantal_job* in, quantal_job& job, quantal_diag* diag) noexcept {
-  const std::int32_t s = read_struct(
-      in, job, sizeof(quantal_job),
-      std::uint32_t{QUANTAL_STRICT} | std::uint32_t{QUANTAL_SYMMETRIC} | std::uint32_t{QUANTAL_REDUCE_RANGE});
+  const std::int32_t s = read_struct(in, job, offsetof(quantal_job, labels),  // where version 1 ended
+                                     std::uint32_t{QUANTAL_STRICT} | std::uint32_t{QUANTAL_SYMMETRIC} |
+                                         std::uint32_t{QUANTAL_REDUCE_RANGE} | std::uint32_t{QUANTAL_LETTERBOX});
   return s == QUANTAL_OK
              ? s
              : fail(s, in == nullptr ? "job is NULL" : "quantal_job is not one this library can read", diag);
@@ -121,11 +156,14 @@ int32_t quantal_quantize_file(const quantal_job* in, const char* model_path, con
   if (model_path == nullptr || output_path == nullptr) return fail(QUANTAL_E_NULL, "a path is NULL", diag);
   return fenced(diag, [&]() -> int32_t {
     QUANTAL_C_TRY(config, config_of(job));
-    std::unique_ptr<data::source> samples;
+    std::unique_ptr<data::source> samples, evaluation;
     if (job.data != nullptr || job.pull != nullptr) {
       QUANTAL_C_TRY(m, onnx::read_file(model_path));
       QUANTAL_C_TRY(opened, source_of(job, m, config, config.num_calib_batches));
       samples = std::move(opened);
+      QUANTAL_C_TRY(held_out, evaluation_of(job, m, config));
+      evaluation = std::move(held_out);
+      config.evaluation = evaluation.get();
     }
     QUANTAL_C_TRY(done, pipeline::quantize_file(model_path, output_path, config, samples.get(), progress_of(job)));
     return hand_over(pipeline::to_json(done), report_json, diag);
@@ -142,6 +180,8 @@ int32_t quantal_quantize_memory(const quantal_job* in, const void* model, size_t
     QUANTAL_C_TRY(config, config_of(job));
     QUANTAL_C_TRY(m, onnx::read({static_cast<const std::byte*>(model), model_bytes}));
     QUANTAL_C_TRY(samples, source_of(job, m, config, config.num_calib_batches));
+    QUANTAL_C_TRY(evaluation, evaluation_of(job, m, config));
+    config.evaluation = evaluation.get();
     QUANTAL_C_TRY(done, pipeline::quantize_model(m, config, samples.get(), progress_of(job)));
     QUANTAL_C_TRY(bytes, onnx::write(done.model));
     void* copy = std::malloc(bytes.empty() ? 1 : bytes.size());
@@ -149,7 +189,8 @@ int32_t quantal_quantize_memory(const quantal_job* in, const void* model, size_t
     std::memcpy(copy, bytes.data(), bytes.size());
     done.report.original_bytes = static_cast<std::int64_t>(model_bytes);
     done.report.quantized_bytes = static_cast<std::int64_t>(bytes.size());
-    if (!bytes.empty()) done.report.compression_ratio = static_cast<double>(model_bytes) / static_cast<double>(bytes.size());
+    if (!bytes.empty())
+      done.report.compression_ratio = static_cast<double>(model_bytes) / static_cast<double>(bytes.size());
     if (const int32_t s = hand_over(pipeline::to_json(done.report), report_json, diag); s != QUANTAL_OK) {
       std::free(copy);
       return s;

@@ -207,12 +207,12 @@ typedef int32_t (*quantal_rewind_fn)(void *context);
    unknown. Return 0 to go on, anything else to stop the job (QUANTAL_E_CANCELLED, nothing is written). */
 typedef int32_t (*quantal_progress_fn)(void *context, const char *stage, int64_t done, int64_t total);
 
-enum { QUANTAL_STRICT = 8 };  /* with QUANTAL_SYMMETRIC, QUANTAL_REDUCE_RANGE: flags of quantal_job */
+enum { QUANTAL_STRICT = 8, QUANTAL_LETTERBOX = 32 };  /* with QUANTAL_SYMMETRIC, QUANTAL_REDUCE_RANGE: flags of quantal_job */
 
 /* What to do. Names are the words of the command line (`quantal quantize --help`); NULL and 0 are the defaults. */
 typedef struct quantal_job {
   uint32_t struct_size;
-  uint32_t flags;                    /* QUANTAL_STRICT | QUANTAL_SYMMETRIC | QUANTAL_REDUCE_RANGE */
+  uint32_t flags;                    /* QUANTAL_STRICT | QUANTAL_SYMMETRIC | QUANTAL_REDUCE_RANGE | QUANTAL_LETTERBOX */
   const char *quant_type;            /* "static_int8" (default), "per_channel_int8", "dynamic_int8", "fp16" */
   const char *preset;
   const char *activation_observer;   /* "minmax"... */
@@ -236,6 +236,20 @@ typedef struct quantal_job {
   void *pull_context;
   quantal_progress_fn progress;
   void *progress_context;
+  const char *labels;                /* classes of `data`: a .npy of integers or a .txt */
+  const char *split;                 /* of a data set .yaml: "train" (default), "val" */
+  const char *eval_data;             /* held-out samples: warn where `data` differs from them */
+  const char *imgsz;                 /* images of `data`: "640", "480x640"... */
+  const char *layout;                /* "nchw", "nhwc" */
+  const char *mean;                  /* "0.485,0.456,0.406" */
+  const char *std;
+  const char *value_range;           /* "0..1" */
+  const char *color;                 /* "rgb", "bgr", "gray" */
+  double percentile;                 /* of the observers; 0: 99.999 */
+  double stddev;                     /* 0: 2 */
+  double scale;                      /* 0: 0.85 */
+  int32_t bins;                      /* 0: the observer's own */
+  uint32_t reserved;                 /* 0 */
 } quantal_job;
 
 /* File to file. The output appears complete or not at all. report_json (may be NULL) receives a JSON object with the keys
@@ -288,8 +302,8 @@ QUANTAL_API void quantal_results_free(quantal_results *results);
 
 /* ---- 5. Comparison --------------------------------------------------------------------------------------------- */
 
-/* Runs two models over the same samples. Of `job`, only data or pull, batch_size, num_calib_batches (-1 or 0: all), workers,
-   threads and progress are used. metric: NULL, "top1" or "top5" (needs labels: files with `_label`). json: an object with the keys of
+/* Runs two models over the same samples. Of `job`, only data (with labels, split and what images need) or pull, batch_size,
+   num_calib_batches (-1 or 0: all), workers, threads and progress are used. metric: NULL, "top1" or "top5" (needs labels: files with `_label`). json: an object with the keys of
    `quantal compare --json`; free it with quantal_free. */
 QUANTAL_API int32_t quantal_compare(const quantal_job *job, const char *model_a, const char *model_b, const char *metric,
                                     char **json, quantal_diag *diag);

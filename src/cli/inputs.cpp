@@ -102,16 +102,8 @@ void add_method_options(args& a, pipeline::quantize_config& c, std::int64_t& bin
   a.integer("--bins", &bins, "of histogram observers; 0: the observer's own", 0, 1 << 20).group("Recipe");
 }
 
-result<std::unique_ptr<data::source>> open_evaluation(const data_options& d, const ir::model& m) {
-  if (d.evaluation.empty()) return std::unique_ptr<data::source>();
-  data_options other = d;
-  other.path = d.evaluation;
-  other.labels.clear();
-  other.split = d.split == "train" ? "val" : "train";
-  return open_samples(other, m);
-}
-
-result<std::unique_ptr<data::source>> open_samples(const data_options& d, const ir::model& m) {
+namespace {
+data::source_options source_options_of(const data_options& d) {
   data::source_options options;
   options.batch_size = d.batch_size;
   options.max_feeds = d.num_calib_batches;
@@ -119,7 +111,17 @@ result<std::unique_ptr<data::source>> open_samples(const data_options& d, const 
   options.labels = d.labels;
   options.split = d.split;
   options.image = d.image;
-  return data::open(d.path, pipeline::fed_inputs(m), options);
+  return options;
+}
+}  // namespace
+
+result<std::unique_ptr<data::source>> open_evaluation(const data_options& d, const ir::model& m) {
+  if (d.evaluation.empty()) return std::unique_ptr<data::source>();
+  return data::open(d.evaluation, pipeline::fed_inputs(m), data::held_out(source_options_of(d)));
+}
+
+result<std::unique_ptr<data::source>> open_samples(const data_options& d, const ir::model& m) {
+  return data::open(d.path, pipeline::fed_inputs(m), source_options_of(d));
 }
 
 }  // namespace quantal::cli

@@ -183,6 +183,12 @@ result<std::vector<std::int64_t>> read_labels(const std::string& path) {
   return std::vector<std::int64_t>(labels->as<std::int64_t>(), labels->as<std::int64_t>() + labels->elements());
 }
 
+source_options held_out(source_options options) {
+  options.labels.clear();
+  options.split = options.split == "val" ? "train" : "val";
+  return options;
+}
+
 result<std::unique_ptr<source>> open(const std::string& path, const std::vector<ir::value_info>& inputs,
                                      const source_options& options) {
   if (options.batch_size < 1) return error{status::usage, "--batch-size must be at least 1", "", ""};

@@ -386,6 +386,23 @@ static int quantize_file(void) {
   CHECK(quantal_quantize_file(&job, "no_such_model.onnx", "capi_never.onnx", &json, &diag) == QUANTAL_E_NOT_FOUND);
   job.quant_type = "int9";
   CHECK(quantal_quantize_file(&job, model_path, "capi_never.onnx", &json, &diag) == QUANTAL_E_USAGE);
+  job.quant_type = "static_int8";
+  job.activation_observer = "percentile";
+  job.percentile = 400;
+  CHECK(quantal_quantize_file(&job, model_path, "capi_never.onnx", &json, &diag) != QUANTAL_OK);
+  job.percentile = 99;
+  job.reserved = 1;
+  CHECK(quantal_quantize_file(&job, model_path, "capi_never.onnx", &json, &diag) == QUANTAL_E_ARGUMENT);
+  job.reserved = 0;
+  job.eval_data = "no_such_data.npz";
+  CHECK(quantal_quantize_file(&job, model_path, "capi_never.onnx", &json, &diag) == QUANTAL_E_NOT_FOUND);
+  job.eval_data = NULL;
+  job.data = NULL;
+  job.imgsz = "8";
+  CHECK(quantal_quantize_file(&job, model_path, "capi_never.onnx", &json, &diag) != QUANTAL_OK);
+  job.data = data_path;
+  job.struct_size = (uint32_t)offsetof(quantal_job, labels); /* a caller of version 1: what follows is not read */
+  CHECK(quantal_quantize_file(&job, model_path, "capi_out.onnx", NULL, &diag) == QUANTAL_OK);
   CHECK(json == NULL && !exists("capi_never.onnx"));
   remove("capi_out.onnx");
   return 1;

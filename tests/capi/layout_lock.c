@@ -26,7 +26,7 @@ SIZE(quantal_feed, 32);
 FIELD(quantal_feed, struct_size, 0); FIELD(quantal_feed, flags, 4); FIELD(quantal_feed, tensors, 8); FIELD(quantal_feed, count, 16);
 FIELD(quantal_feed, samples, 24);
 
-SIZE(quantal_job, 184);
+SIZE(quantal_job, 288);
 FIELD(quantal_job, struct_size, 0); FIELD(quantal_job, flags, 4); FIELD(quantal_job, quant_type, 8); FIELD(quantal_job, preset, 16);
 FIELD(quantal_job, activation_observer, 24); FIELD(quantal_job, weight_observer, 32); FIELD(quantal_job, activation_type, 40);
 FIELD(quantal_job, weight_type, 48); FIELD(quantal_job, format, 56); FIELD(quantal_job, include, 64); FIELD(quantal_job, include_count, 72);
@@ -34,7 +34,10 @@ FIELD(quantal_job, exclude, 80); FIELD(quantal_job, exclude_count, 88); FIELD(qu
 FIELD(quantal_job, batch_size, 104); FIELD(quantal_job, num_calib_batches, 112); FIELD(quantal_job, min_samples, 120);
 FIELD(quantal_job, workers, 128); FIELD(quantal_job, threads, 132); FIELD(quantal_job, data, 136); FIELD(quantal_job, pull, 144);
 FIELD(quantal_job, rewind, 152); FIELD(quantal_job, pull_context, 160); FIELD(quantal_job, progress, 168);
-FIELD(quantal_job, progress_context, 176);
+FIELD(quantal_job, progress_context, 176); FIELD(quantal_job, labels, 184); FIELD(quantal_job, split, 192);
+FIELD(quantal_job, eval_data, 200); FIELD(quantal_job, imgsz, 208); FIELD(quantal_job, layout, 216); FIELD(quantal_job, mean, 224);
+FIELD(quantal_job, std, 232); FIELD(quantal_job, value_range, 240); FIELD(quantal_job, color, 248); FIELD(quantal_job, percentile, 256);
+FIELD(quantal_job, stddev, 264); FIELD(quantal_job, scale, 272); FIELD(quantal_job, bins, 280); FIELD(quantal_job, reserved, 284);
 
 SIZE(quantal_value_info, 88);
 FIELD(quantal_value_info, struct_size, 0); FIELD(quantal_value_info, flags, 4); FIELD(quantal_value_info, name, 8);

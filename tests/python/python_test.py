@@ -18,6 +18,8 @@ except ImportError as missing:
     sys.exit(77)
 
 import quantal  # noqa: E402
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "cli"))
+from files import png  # noqa: E402
 
 MODEL = os.path.join(DIGITS, "digits.onnx")
 CALIB, TEST = (dict(np.load(os.path.join(DIGITS, f))) for f in ("calib.npz", "test.npz"))
@@ -240,6 +242,42 @@ class Models(Case):
         same = {name for name, model in results.items() if model == results["array"]}
         self.assertEqual(same | {"extra axis"}, set(forms))
 
+    def test_images_and_labels_have_the_command_lines_options(self):
+        pixels = np.random.default_rng(5).integers(0, 256, (40, 8, 8))
+        names = []
+        for i, picture in enumerate(pixels):
+            names.append(os.path.join(os.path.dirname(self.out), f"{i:02}.png"))
+            with open(names[-1], "wb") as f:
+                f.write(png(8, 8, 1, lambda y, x, _: picture[y, x]))
+        listed, labels = (os.path.join(os.path.dirname(self.out), n) for n in ("images.txt", "labels.npy"))
+        with open(listed, "w") as f:
+            f.write("\n".join(names))
+        np.save(labels, np.zeros(40, np.int64))
+        made = {}
+        for key, keywords in {"arrays": {"data": (pixels[:, None] / 255 * 2 - 1).astype(np.float32)},
+                              "images": {"data": listed, "imgsz": 8, "value_range": (-1, 1), "layout": "nchw", "color": "gray", "labels": labels},
+                              "std": {"data": listed, "imgsz": (8, 8), "mean": 0.5, "std": [0.5], "value_range": "0..1", "letterbox": True}}.items():
+            quantal.quantize(MODEL, self.out, **keywords)
+            made[key] = quantal.compare(MODEL, self.out, CALIB["x"])["outputs"][0]["sqnr_db"]
+        # 2 (p / 255) - 1 and (p / 255 - 0.5) / 0.5 are rounded at different places: the ranges agree to some 1e-7.
+        self.assertAlmostEqual(made["arrays"], made["images"], places=2)
+        self.assertAlmostEqual(made["arrays"], made["std"], places=2)
+        same = quantal.compare(MODEL, MODEL, listed, metric="top1", labels=labels, value_range="-1..1")
+        mine = quantal.Session(MODEL).run((pixels[:, None] / 255 * 2 - 1).astype(np.float32))["logits"]
+        self.assertAlmostEqual(same["metric_a"], 100 * (mine.argmax(1) == 0).mean(), places=9)
+
+    def test_observer_options_and_held_out_samples(self):
+        ranges = {}
+        for percentile in (100, 90):
+            quantal.quantize(MODEL, self.out, data=CALIB["x"], activation_observer="percentile", percentile=percentile)
+            with open(self.out, "rb") as f:
+                ranges[percentile] = f.read()
+        self.assertNotEqual(ranges[100], ranges[90])
+        other = os.path.join(os.path.dirname(self.out), "other.npz")
+        np.savez(other, x=CALIB["x"] * 50)
+        told = quantal.quantize(MODEL, self.out, data=CALIB["x"], eval_data=other)["warnings"]
+        self.assertTrue(any("evaluation" in w for w in told), told)
+
     def test_bytes_in_and_out(self):
         with open(MODEL, "rb") as f:
             model = f.read()
@@ -292,6 +330,10 @@ class Models(Case):
                            (lambda: quantal.quantize(MODEL, self.out, data=["not an array"]), TypeError),
                            (lambda: quantal.quantize(MODEL, self.out, data=x, batch_size=0), ValueError),
                            (lambda: quantal.quantize(MODEL, self.out, data=x, workers="2"), TypeError),
+                           (lambda: quantal.quantize(MODEL, self.out, data=x, imgsz=8), ValueError),  # arrays are no images
+                           (lambda: quantal.quantize(MODEL, self.out, data=x, letterbox=True), ValueError),
+                           (lambda: quantal.quantize(MODEL, self.out, data=x, activation_observer="percentile", percentile=101), quantal.Error),
+                           (lambda: quantal.quantize(MODEL, self.out, data=x, eval_data="nowhere.npz"), FileNotFoundError),
                            (lambda: quantal.quantize(MODEL, os.path.join(self.out, "no", "dir.onnx"), data=x), OSError),
                            (lambda: quantal.quantize("a\0b", self.out, data=x), ValueError), (lambda: quantal.Session("nowhere.onnx"), OSError),
                            (lambda: quantal.Session(b"no model"), quantal.ModelError), (lambda: quantal.Session(MODEL).run({}), quantal.DataError),

@@ -36,6 +36,23 @@ def _words(values, name):
     return (ctypes.c_char_p * max(len(values), 1))(*[native.word(v, name) for v in values]), len(values)
 
 
+def _set_file_options(job, letterbox: bool, **options):
+    """What files of samples need: each option in the spelling of the command line, numbers as numbers if that is easier."""
+    for name, value in options.items():
+        if value is None:
+            continue
+        if name == "labels":
+            job.labels = native.path_bytes(value)
+            continue
+        if isinstance(value, (int, float, np.number)) and not isinstance(value, bool):
+            value = str(value)
+        elif not isinstance(value, str) and name in ("imgsz", "mean", "std", "value_range"):
+            value = {"imgsz": "x", "value_range": ".."}.get(name, ",").join(str(part) for part in value)
+        setattr(job, name, native.word(value, name))
+    if letterbox:
+        job.flags |= native.LETTERBOX
+
+
 def _attach(job, model, data, batch_size: int, progress: Optional[ProgressFn]):
     """Puts samples and callbacks into a job. Returns what must stay alive during the call."""
     puller = None
@@ -71,12 +88,18 @@ def quantize(model, output=None, *, quant_type: str = "static_int8", data=None, 
              activation_observer: Optional[str] = None, weight_observer: Optional[str] = None, activation_type: Optional[str] = None,
              weight_type: Optional[str] = None, symmetric: bool = False, reduce_range: bool = False, format: Optional[str] = None,
              include: Optional[Sequence[str]] = None, exclude: Optional[Sequence[str]] = None, calibration_cache=None, strict: bool = False,
+             percentile: float = 0, stddev: float = 0, scale: float = 0, bins: int = 0, eval_data=None, labels=None, split: Optional[str] = None,
+             imgsz=None, layout: Optional[str] = None, mean=None, std=None, value_range=None, color: Optional[str] = None, letterbox: bool = False,
              progress: Optional[ProgressFn] = None) -> Union[Dict[str, Any], Tuple[bytes, Dict[str, Any]]]:
     """Quantizes an ONNX model. The keywords are the options of `quantal quantize`.
 
     model:  path, or the bytes of a model without external data
     output: path to write; None (only for bytes): the quantized model is returned as bytes
     data:   ndarray [samples, ...], dict of them, an iterable of feeds, or a path; needed by static types
+    percentile, stddev, scale, bins: of the observers; 0: their defaults
+    eval_data: path of held-out samples; the report warns where `data` differs from them
+    labels, split, imgsz, layout, mean, std, value_range, color, letterbox: about files of samples, as on the command line;
+        also imgsz=(480, 640), mean=(0.485, 0.456, 0.406), value_range=(-1, 1)
     progress: called as progress(stage, done, total or None); returning False stops the job
 
     Returns the report, a dict with the keys of `quantal quantize --json` (original_bytes, quantized_bytes,
@@ -98,6 +121,10 @@ def quantize(model, output=None, *, quant_type: str = "static_int8", data=None, 
     if calibration_cache is not None:
         job.calibration_cache = native.path_bytes(calibration_cache)
     job.flags = (native.SYMMETRIC if symmetric else 0) | (native.REDUCE_RANGE if reduce_range else 0) | (native.STRICT if strict else 0)
+    job.percentile, job.stddev, job.scale, job.bins = percentile, stddev, scale, bins
+    if eval_data is not None:
+        job.eval_data = native.path_bytes(eval_data)
+    _set_file_options(job, letterbox, labels=labels, split=split, imgsz=imgsz, layout=layout, mean=mean, std=std, value_range=value_range, color=color)
     for name, value, least in (("batch_size", batch_size, 1), ("num_calib_batches", num_calib_batches, -1), ("min_samples", min_samples, 0),
                                ("workers", workers, 0), ("threads", threads, 0)):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
@@ -132,14 +159,16 @@ def quantize(model, output=None, *, quant_type: str = "static_int8", data=None, 
 
 
 def compare(model_a, model_b, data, *, metric: Optional[str] = None, batch_size: int = 16, num_calib_batches: int = -1, threads: int = 0,
-            progress: Optional[ProgressFn] = None) -> Dict[str, Any]:
+            labels=None, split: Optional[str] = None, imgsz=None, layout: Optional[str] = None, mean=None, std=None, value_range=None,
+            color: Optional[str] = None, letterbox: bool = False, progress: Optional[ProgressFn] = None) -> Dict[str, Any]:
     """How far two models are apart on the same samples: a dict with the keys of `quantal compare --json`.
 
-    model_a, model_b: paths; data: as for `quantize`; metric: "top1" or "top5" (the samples need `_label`).
+    model_a, model_b: paths; data, labels, imgsz...: as for `quantize`; metric: "top1" or "top5" (the samples need labels).
     An infinite SQNR (identical outputs) is None.
     """
     job = native.Job()
     job.batch_size, job.num_calib_batches, job.threads = batch_size, num_calib_batches, threads
+    _set_file_options(job, letterbox, labels=labels, split=split, imgsz=imgsz, layout=layout, mean=mean, std=std, value_range=value_range, color=color)
     puller, failures = _attach(job, model_a, data, batch_size, progress)
     out, diag = ctypes.c_void_p(), native.Diag()
     status = native.library.quantal_compare(ctypes.byref(job), native.path_bytes(model_a), native.path_bytes(model_b), native.word(metric, "metric"),

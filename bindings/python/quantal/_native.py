@@ -121,7 +121,10 @@ class Job(_Sized):
                 ("format", c_char_p), ("include", POINTER(c_char_p)), ("include_count", c_uint64), ("exclude", POINTER(c_char_p)),
                 ("exclude_count", c_uint64), ("calibration_cache", c_char_p), ("batch_size", c_int64), ("num_calib_batches", c_int64),
                 ("min_samples", c_int64), ("workers", c_int32), ("threads", c_int32), ("data", c_char_p), ("pull", PullFn),
-                ("rewind", RewindFn), ("pull_context", c_void_p), ("progress", ProgressFn), ("progress_context", c_void_p)]
+                ("rewind", RewindFn), ("pull_context", c_void_p), ("progress", ProgressFn), ("progress_context", c_void_p), ("labels", c_char_p),
+                ("split", c_char_p), ("eval_data", c_char_p), ("imgsz", c_char_p), ("layout", c_char_p), ("mean", c_char_p), ("std", c_char_p),
+                ("value_range", c_char_p), ("color", c_char_p), ("percentile", c_double), ("stddev", c_double), ("scale", c_double),
+                ("bins", c_int32), ("reserved", c_uint32)]
 
 
 class ValueInfo(_Sized):
@@ -141,7 +144,7 @@ class ObserverOptions(_Sized):
 
 ReleaseFn = ctypes.CFUNCTYPE(None, c_void_p)
 VIEW_READ_ONLY = 1
-SYMMETRIC, REDUCE_RANGE, POWER_OF_TWO, STRICT, PER_CHANNEL = 1, 2, 4, 8, 16
+SYMMETRIC, REDUCE_RANGE, POWER_OF_TWO, STRICT, PER_CHANNEL, LETTERBOX = 1, 2, 4, 8, 16, 32
 
 # ---- the library -------------------------------------------------------------------------------------------------
 

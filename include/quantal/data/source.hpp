@@ -63,6 +63,9 @@ struct source_options {
   image_options image;
 };
 
+// For the samples that those of `options` are held against (--eval-data): no labels, the other split of a dataset yaml.
+source_options held_out(source_options options);
+
 // Opens `path` (file or directory) for a model with these inputs.
 // Errors: not_found, data_missing (an empty directory, no array for an input), data_format (a damaged file, unknown
 // names, a type that does not convert), data_shape, usage (an option that does not read).
