@@ -198,7 +198,7 @@ void add_copies(const char* level, std::size_t bytes) {
 void add_limit_rows(const std::string& isa) {
   const quantal::cpu_features& cpu = quantal::features();
   if (!cpu.avx2) return;
-  const bool wide = cpu.avx512 && isa != "avx2" && isa != "avxvnni";
+  const bool wide = cpu.avx512vnni && isa != "avx2" && isa != "avxvnni";
   add_compute("avx2_maddwd", 8 * 16, maddwd);
   add_compute("avx2_maddubs", 8 * 32, maddubs);
   add_compute("avx2_fma", 12 * 8, fma);

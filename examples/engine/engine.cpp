@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <memory>
 #include <quantal/kernels/conv.hpp>
-#include <quantal/kernels/gemm_native.hpp>
+#include <quantal/kernels/native.hpp>
 #include <thread>
 #include <vector>
 

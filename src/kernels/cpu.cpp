@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "quantal/kernels/cpu_answers.hpp"
+#include "quantal/kernels/isa_kernels.hpp"
 
 #if defined(__x86_64__) || defined(__i386__)
 #include <cpuid.h>
@@ -84,20 +85,6 @@ struct decision {
   isa_state states[isa_count];
 };
 
-constexpr bool compiled_list[isa_count] = {
-    true,
-#if defined(QUANTAL_KERNELS_X86)
-    true, true, true, true, true,
-#else
-    false, false, false, false, false,
-#endif
-#if defined(QUANTAL_KERNELS_NEON)
-    true, true,
-#else
-    false, false,
-#endif
-};
-
 decision decide() {
   decision d;
   d.cpu = detect_cpu();
@@ -107,15 +94,17 @@ decision decide() {
   const bool known = asked && find_isa(name, limit);
   if (asked) d.cap = {known ? name_of(limit) : name, known ? status::ok : status::argument};
   const isa* cap = known ? &limit : nullptr;
-  d.best = choose_isa(d.cpu, compiled_list, cap);
+  bool compiled[isa_count];
+  for (const isa_row& row : isa_list) compiled[static_cast<size_t>(row.id)] = compiled_kernels(row.id) != nullptr;
+  d.best = choose_isa(d.cpu, compiled, cap);
   if (d.best == isa::amx && !grant_tiles()) {  // refused (a small sigaltstack, a seccomp filter): the next best
     d.cpu.amx = false;
-    d.best = choose_isa(d.cpu, compiled_list, cap);
+    d.best = choose_isa(d.cpu, compiled, cap);
   }
   for (size_t i = 0; i < isa_count; ++i) {
     const isa_row& row = isa_list[i];
     isa_state& s = d.states[i];
-    s = {row.id, row.name, row.needs, offers(d.cpu, row.id), compiled_list[i], !known || within(row.id, limit), false};
+    s = {row.id, row.name, row.needs, offers(d.cpu, row.id), compiled[i], !known || within(row.id, limit), false};
     s.used = s.compiled && s.available && s.allowed && within(row.id, d.best);
   }
   return d;
@@ -132,9 +121,9 @@ cpu_features detect_cpu() noexcept {
 #if defined(__x86_64__) || defined(__i386__)
   return features_of(ask_x86());
 #elif defined(__aarch64__) && defined(__linux__)
-  return features_of_aarch64(getauxval(AT_HWCAP), getauxval(AT_HWCAP2));
+  return features_of(aarch64_answers{getauxval(AT_HWCAP), getauxval(AT_HWCAP2)});
 #elif defined(__aarch64__)
-  return features_of_aarch64(0, 0);
+  return features_of(aarch64_answers{});
 #else
   return {};
 #endif

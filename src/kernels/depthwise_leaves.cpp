@@ -1,35 +1,15 @@
 // Which leaves of depthwise convolution this program has and this CPU can run.
 #include "quantal/kernels/cpu.hpp"
-#include "quantal/kernels/depthwise_leaf.hpp"
-#include "quantal/kernels/ref/depthwise_leaf.hpp"
+#include "quantal/kernels/isa_kernels.hpp"
 
 namespace quantal {
-
-namespace kernels {
-#if defined(QUANTAL_KERNELS_X86)
-extern const depthwise_leaf avx2_depthwise;
-extern const depthwise_leaf avxvnni_depthwise, avx512vnni_depthwise;
-#elif defined(QUANTAL_KERNELS_NEON)
-extern const depthwise_leaf dotprod_depthwise;
-#endif
-}  // namespace kernels
 
 namespace {
 
 // The ISA's own leaf that this CPU can run, or nullptr.
 const depthwise_leaf* leaf_on(isa id) noexcept {
-  if (!offers(features(), id)) return nullptr;
-  switch (id) {
-    case isa::ref: return &kernels::ref::depthwise;
-#if defined(QUANTAL_KERNELS_X86)
-    case isa::avx2: return &kernels::avx2_depthwise;
-    case isa::avxvnni: return &kernels::avxvnni_depthwise;
-    case isa::avx512vnni: return &kernels::avx512vnni_depthwise;
-#elif defined(QUANTAL_KERNELS_NEON)
-    case isa::dotprod: return &kernels::dotprod_depthwise;
-#endif
-    default: return nullptr;
-  }
+  const isa_kernels* own = compiled_kernels(id);
+  return own != nullptr && offers(features(), id) ? own->depthwise : nullptr;
 }
 
 struct leaf_list {
@@ -58,7 +38,7 @@ const depthwise_leaf* depthwise_leaf_of(const char* name) noexcept {
 }
 
 const depthwise_leaf& best_depthwise_leaf(bool wide_weights) noexcept {
-  for (isa id = selected_isa();; id = isa_list[static_cast<size_t>(id)].parent) {
+  for (isa id = selected_isa();; id = parent_of(id)) {
     const depthwise_leaf* leaf = leaf_on(id);
     if (leaf != nullptr && (!wide_weights || leaf->form == lhs_form::s16_centred)) return *leaf;  // ref at the latest
   }

@@ -1,55 +1,56 @@
+// Which kernels are in this build, and which elementwise tables this CPU should use.
 #include "quantal/kernels/cpu.hpp"
-#include "quantal/kernels/elementwise.hpp"
-#include "quantal/kernels/integer.hpp"
-#include "quantal/kernels/ref/elementwise.hpp"
-#include "quantal/kernels/ref/integer.hpp"
+#include "quantal/kernels/isa_kernels.hpp"
+#include "quantal/kernels/ref/kernels.hpp"
 
 namespace quantal {
 
 namespace kernels {
 #if defined(QUANTAL_KERNELS_X86)
-extern const elementwise_table sse41_elementwise, avx2_elementwise, avx512vnni_elementwise;
-extern const integer_table sse41_integer, avx2_integer, avx512vnni_integer;
+#define QUANTAL_DECLARE_x86(name) extern const isa_kernels name##_kernels;
+#define QUANTAL_TABLE_x86(name) &kernels::name##_kernels
+#else
+#define QUANTAL_DECLARE_x86(name)
+#define QUANTAL_TABLE_x86(name) nullptr
 #endif
-#if defined(QUANTAL_KERNELS_NEON)
-extern const elementwise_table neon_elementwise;
-extern const integer_table neon_integer;
+#if defined(QUANTAL_KERNELS_AARCH64)
+#define QUANTAL_DECLARE_aarch64(name) extern const isa_kernels name##_kernels;
+#define QUANTAL_TABLE_aarch64(name) &kernels::name##_kernels
+#else
+#define QUANTAL_DECLARE_aarch64(name)
+#define QUANTAL_TABLE_aarch64(name) nullptr
 #endif
+#define QUANTAL_ISA(architecture, name, parent, needs, answers) QUANTAL_DECLARE_##architecture(name)
+QUANTAL_ISA_ROWS(QUANTAL_ISA)
+#undef QUANTAL_ISA
 }  // namespace kernels
+
+const isa_kernels* compiled_kernels(isa id) noexcept {
+  static constexpr const isa_kernels* tables[isa_count] = {&kernels::ref::own,
+#define QUANTAL_ISA(architecture, name, parent, needs, answers) QUANTAL_TABLE_##architecture(name),
+                                                           QUANTAL_ISA_ROWS(QUANTAL_ISA)
+#undef QUANTAL_ISA
+  };
+  return tables[static_cast<size_t>(id)];
+}
 
 namespace {
 
-struct tables {
-  const elementwise_table* elementwise = nullptr;
-  const integer_table* integer = nullptr;
-};
-
-// The ISA's own tables, or null pointers.
-tables own_tables(isa id) noexcept {
-  switch (id) {
-    case isa::ref: return {&kernels::ref::elementwise, &kernels::ref::integer};
-#if defined(QUANTAL_KERNELS_X86)
-    case isa::sse41: return {&kernels::sse41_elementwise, &kernels::sse41_integer};
-    case isa::avx2: return {&kernels::avx2_elementwise, &kernels::avx2_integer};
-    case isa::avx512vnni: return {&kernels::avx512vnni_elementwise, &kernels::avx512vnni_integer};
-#endif
-#if defined(QUANTAL_KERNELS_NEON)
-    case isa::neon: return {&kernels::neon_elementwise, &kernels::neon_integer};
-#endif
-    default: return {};
-  }
+// The ISA's own tables, or nullptr.
+const isa_kernels* own_tables(isa id) noexcept {
+  const isa_kernels* own = compiled_kernels(id);
+  return own != nullptr && own->elementwise != nullptr ? own : nullptr;
 }
 
 // Its own or its nearest ancestor's.
-tables tables_for(isa id) noexcept {
-  while (own_tables(id).elementwise == nullptr) id = isa_list[static_cast<size_t>(id)].parent;
-  return own_tables(id);
+const isa_kernels& tables_for(isa id) noexcept {
+  while (own_tables(id) == nullptr) id = parent_of(id);  // ends at ref
+  return *own_tables(id);
 }
 
-tables tables_of(const char* isa_name) noexcept {
+const isa_kernels* tables_of(const char* isa_name) noexcept {
   isa id = isa::ref;
-  if (isa_name == nullptr || !find_isa(isa_name, id) || !offers(features(), id)) return {};
-  return own_tables(id);
+  return isa_name != nullptr && find_isa(isa_name, id) && offers(features(), id) ? own_tables(id) : nullptr;
 }
 
 }  // namespace
@@ -59,7 +60,8 @@ const elementwise_table& elementwise() noexcept {
   return table;
 }
 const elementwise_table* elementwise_of(const char* isa_name) noexcept {
-  return tables_of(isa_name).elementwise;
+  const isa_kernels* own = tables_of(isa_name);
+  return own == nullptr ? nullptr : own->elementwise;
 }
 
 const integer_table& integer_kernels() noexcept {
@@ -67,7 +69,8 @@ const integer_table& integer_kernels() noexcept {
   return table;
 }
 const integer_table* integer_kernels_of(const char* isa_name) noexcept {
-  return tables_of(isa_name).integer;
+  const isa_kernels* own = tables_of(isa_name);
+  return own == nullptr ? nullptr : own->integer;
 }
 
 }  // namespace quantal

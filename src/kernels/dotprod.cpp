@@ -1,15 +1,12 @@
 // The kernels of one ISA, compiled with its instructions on. Nothing but kernels here: no standard containers, no
-// inline function of a header that the rest of the library uses too. It includes its parent's stores: the copy has a
-// name of its own, so that the linker cannot give the parent code compiled with more instructions.
+// inline function of a header that the rest of the library uses too. Ancestors' functions that they use are copies with
+// a name of their own, so that the linker cannot give an ancestor code compiled with more instructions.
 #define QUANTAL_KERNEL_COPY library_dotprod
-#include "quantal/kernels/dotprod/depthwise.hpp"
-#include "quantal/kernels/dotprod/gemm.hpp"
+#include "quantal/kernels/dotprod/kernels.hpp"
 
 namespace quantal::kernels {
 
-extern const gemm_leaf dotprod_gemm;
-const gemm_leaf dotprod_gemm = dotprod::gemm;
-extern const depthwise_leaf dotprod_depthwise;
-const depthwise_leaf dotprod_depthwise = dotprod::depthwise;
+extern const isa_kernels dotprod_kernels;
+const isa_kernels dotprod_kernels = dotprod::own;
 
 }  // namespace quantal::kernels

@@ -1,37 +1,16 @@
 // Which leaves of the matrix product this program has and this CPU can run.
 #include "quantal/kernels/cpu.hpp"
 #include "quantal/kernels/gemm_plan.hpp"
-#include "quantal/kernels/ref/gemm_leaf.hpp"
+#include "quantal/kernels/isa_kernels.hpp"
 
 namespace quantal {
-
-namespace kernels {
-#if defined(QUANTAL_KERNELS_X86)
-extern const gemm_leaf avx2_gemm, avxvnni_gemm, avx512vnni_gemm, amx_gemm;
-#endif
-#if defined(QUANTAL_KERNELS_NEON)
-extern const gemm_leaf neon_gemm, dotprod_gemm;
-#endif
-}  // namespace kernels
 
 namespace {
 
 // The ISA's own leaf, or nullptr.
 const gemm_leaf* own_leaf(isa id) noexcept {
-  switch (id) {
-    case isa::ref: return &kernels::ref::gemm;
-#if defined(QUANTAL_KERNELS_X86)
-    case isa::avx2: return &kernels::avx2_gemm;
-    case isa::avxvnni: return &kernels::avxvnni_gemm;
-    case isa::avx512vnni: return &kernels::avx512vnni_gemm;
-    case isa::amx: return &kernels::amx_gemm;
-#endif
-#if defined(QUANTAL_KERNELS_NEON)
-    case isa::neon: return &kernels::neon_gemm;
-    case isa::dotprod: return &kernels::dotprod_gemm;
-#endif
-    default: return nullptr;
-  }
+  const isa_kernels* own = compiled_kernels(id);
+  return own == nullptr ? nullptr : own->gemm;
 }
 
 bool can_run(isa id) noexcept {
@@ -51,7 +30,7 @@ leaf_list list_leaves() noexcept {
 }
 
 const gemm_leaf& choose_leaf(isa id) noexcept {
-  while (!can_run(id)) id = isa_list[static_cast<size_t>(id)].parent;  // ends at ref
+  while (!can_run(id)) id = parent_of(id);  // ends at ref
   return *own_leaf(id);
 }
 
@@ -76,7 +55,7 @@ const gemm_leaf& best_gemm_leaf() noexcept {
 const gemm_leaf& best_gemm_leaf(const gemm_shape& s) noexcept {
   const bool small = s.m < 6 || s.k < 64 || s.m * s.k / 64 * s.n < 64 * 64;
   if (selected_isa() != isa::amx || !small) return best_gemm_leaf();
-  static const gemm_leaf& leaf = choose_leaf(isa_list[static_cast<size_t>(isa::amx)].parent);
+  static const gemm_leaf& leaf = choose_leaf(parent_of(isa::amx));
   return leaf;
 }
 

@@ -1,16 +1,12 @@
 // The kernels of one ISA, compiled with its instructions on. Nothing but kernels here: no standard containers, no
-// inline function of a header that the rest of the library uses too.
-#define QUANTAL_KERNEL_COPY library
-#include "quantal/kernels/neon/elementwise.hpp"
-#include "quantal/kernels/neon/gemm.hpp"
+// inline function of a header that the rest of the library uses too. Ancestors' functions that they use are copies with
+// a name of their own, so that the linker cannot give an ancestor code compiled with more instructions.
+#define QUANTAL_KERNEL_COPY library_neon
+#include "quantal/kernels/neon/kernels.hpp"
 
 namespace quantal::kernels {
 
-extern const elementwise_table neon_elementwise;
-const elementwise_table neon_elementwise = neon::elementwise;
-extern const gemm_leaf neon_gemm;
-const gemm_leaf neon_gemm = neon::gemm;
-extern const integer_table neon_integer;
-const integer_table neon_integer = neon::integer;
+extern const isa_kernels neon_kernels;
+const isa_kernels neon_kernels = neon::own;
 
 }  // namespace quantal::kernels

@@ -1,13 +1,12 @@
 // The kernels of one ISA, compiled with its instructions on. Nothing but kernels here: no standard containers, no
-// inline function of a header that the rest of the library uses too.
-#define QUANTAL_KERNEL_COPY library
-#include "quantal/kernels/sse41/elementwise.hpp"
+// inline function of a header that the rest of the library uses too. Ancestors' functions that they use are copies with
+// a name of their own, so that the linker cannot give an ancestor code compiled with more instructions.
+#define QUANTAL_KERNEL_COPY library_sse41
+#include "quantal/kernels/sse41/kernels.hpp"
 
 namespace quantal::kernels {
 
-extern const elementwise_table sse41_elementwise;
-const elementwise_table sse41_elementwise = sse41::elementwise;
-extern const integer_table sse41_integer;
-const integer_table sse41_integer = sse41::integer;
+extern const isa_kernels sse41_kernels;
+const isa_kernels sse41_kernels = sse41::own;
 
 }  // namespace quantal::kernels

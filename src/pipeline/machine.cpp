@@ -32,7 +32,7 @@ std::string text_of(const selftest_sums& sums, std::uint32_t gemm, std::uint32_t
 // What an ISA runs: its own kernels, or its nearest ancestor's.
 template <class T>
 const T& kernels_of(isa id, const T* (*own)(const char*) noexcept) {
-  while (own(name_of(id)) == nullptr) id = isa_list[static_cast<std::size_t>(id)].parent;
+  while (own(name_of(id)) == nullptr) id = parent_of(id);
   return *own(name_of(id));
 }
 

@@ -7,8 +7,7 @@
 
 #include "quantal/kernels/conv.hpp"
 #include "quantal/kernels/depthwise.hpp"
-#include "quantal/kernels/depthwise_native.hpp"
-#include "quantal/kernels/gemm_native.hpp"
+#include "quantal/kernels/native.hpp"
 #include "quantal/kernels/selftest.hpp"
 
 using namespace quantal;

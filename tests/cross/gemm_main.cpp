@@ -3,7 +3,7 @@
 #include <cstdio>
 
 #include "kernels/gemm_matrix.hpp"
-#include "quantal/kernels/gemm_native.hpp"
+#include "quantal/kernels/native.hpp"
 #include "quantal/kernels/selftest_gemm.hpp"
 
 namespace {

@@ -49,7 +49,7 @@ check "32-bit Arm (QEMU)" "$(first qemu-arm-static qemu-arm)" arm-linux-gnueabih
 for cpu in cortex-a53:neon max:dotprod; do
   if [ ! -e "$work/dispatch" ]; then
     sources=(); for name in cpu dispatch gemm_leaves neon; do sources+=("$root/src/kernels/$name.cpp"); done
-    flags=(-std=c++20 -O1 -I "$root/include" -DQUANTAL_KERNELS_NEON -fno-exceptions)
+    flags=(-std=c++20 -O1 -I "$root/include" -DQUANTAL_KERNELS_AARCH64 -fno-exceptions)
     aarch64-linux-gnu-g++ "${flags[@]}" -march=armv8.2-a+dotprod -c "$root/src/kernels/dotprod.cpp" -o "$work/dotprod.o" &&
       aarch64-linux-gnu-g++ "${flags[@]}" -static "$root/tests/cross/dispatch_main.cpp" "${sources[@]}" "$work/dotprod.o" -o "$work/dispatch"
   fi

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "quantal/kernels/gemm_native.hpp"
+#include "quantal/kernels/native.hpp"
 
 using namespace quantal;
 

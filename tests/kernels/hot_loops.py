@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """No kernel keeps its accumulators on the stack: reads the disassembly of the inner loops of each instruction set.
 
-A hot loop is the smallest loop around a multiply instruction of the ISA (vpmaddwd, vpdpbusd, sdot...). In it no vector
+A hot loop is the smallest loop around a multiply instruction (vpmaddwd, vpdpbusd, sdot...). In it no vector
 register may be stored on the stack: GCC 12 does that to vpdpbusd loops unless they are compiled with care, and halves
 their speed without a word. Packing is not looked at. For AMX, whose sums cannot be spilled: three tile loads for two products, and no
 configuration inside the loop.
 
-    hot_loops.py [--objdump TOOL] ARCHIVE|OBJECT...     checks the members (objects) named <isa>.cpp.o
+    hot_loops.py [--objdump TOOL] ARCHIVE ISA...        checks its members <isa>.cpp.o; or OBJECT..., named so
     hot_loops.py --plant COMPILER                       a block of 56 sums in 32 registers must be found guilty
 """
 import os
@@ -15,11 +15,12 @@ import subprocess
 import sys
 import tempfile
 
-# What multiplies; fewer of them in a function than this, and it is not the kernel (or the disassembly is not read well).
-MULTIPLY = {
-    "avx2": (r"vpmaddwd", 12), "avxvnni": (r"(?:\{vex\} )?vpdpbusd", 12), "avx512vnni": (r"vpdpbusd", 12), "amx": (r"tdpb[su][su]d", 4),
-    "neon": (r"smlal2?", 16), "dotprod": (r"[su]dot", 16),
-}
+# What multiplies on x86 and on AArch64; fewer of them in every loop of an object than this, and it is not the kernel (or
+# the disassembly is not read well).
+X86 = r"(?:\{vex\} )?(?:v?pmaddwd|vpdp[bw][su]{2}ds?|tdpb[su]{2}d)"
+AARCH64 = r"(?:smlal2?|(?:[su]|us|su)dot|(?:[su]|us)mmla)"
+MULTIPLY = re.compile(f"(?:{X86}|{AARCH64})\\b")
+ENOUGH = 8
 ADDRESS = re.compile(r"^\s*([0-9a-f]+):\s+(.*)$")
 FUNCTION = re.compile(r"^[0-9a-f]+ <(.+)>:$")
 JUMP = re.compile(r"^(?:j[a-z]+|b(?:\.[a-z]+)?|cbn?z|tbn?z)\s+.*?([0-9a-f]+) <")
@@ -43,7 +44,7 @@ def functions(objdump, path):
         yield name, body
 
 
-def hot_loops(body, multiply):
+def hot_loops(body):
     """The smallest loops (first address, last address) around instructions that multiply."""
     loops = []
     for address, text in body:
@@ -53,7 +54,7 @@ def hot_loops(body, multiply):
     found = set()
     for address, text in body:
         around = [l for l in loops if l[0] <= address <= l[1]]
-        if re.match(multiply + r"\b", text) and around:
+        if MULTIPLY.match(text) and around:
             found.add(min(around, key=lambda l: l[1] - l[0]))
     return sorted(found)
 
@@ -69,18 +70,18 @@ def spills(text, framed):
 
 def check_object(objdump, path, isa):
     """(problems, loops read) of one object."""
-    multiply, enough = MULTIPLY[isa]
-    problems, seen, most = [], 0, 0
+    problems, seen, most, tiles = [], 0, 0, False
     for name, body in functions(objdump, path):
         if "pack" in name:  # transposes with all registers, once per weight
             continue
         framed = any(re.match(r"mov\s+%rsp,%rbp|mov\s+x29, sp|add\s+x29, sp", text) for _, text in body)
-        for first, last in hot_loops(body, multiply):
+        for first, last in hot_loops(body):
             loop = [text for address, text in body if first <= address <= last]
-            count = sum(1 for text in loop if re.match(multiply + r"\b", text))
+            count = sum(1 for text in loop if MULTIPLY.match(text))
             seen, most = seen + 1, max(most, count)
             where = f"{isa}: {name.split('(')[0]}, loop at {first:x}"
-            if isa == "amx":
+            if any(text.startswith("tdp") for text in loop):
+                tiles = True
                 loads = sum(1 for text in loop if text.startswith("tileload"))
                 if loads > count + 1 and loads * 2 > count * 3 + count % 2:
                     problems.append(f"{where}: {loads} tile loads for {count} products")
@@ -89,24 +90,19 @@ def check_object(objdump, path, isa):
                 bad = [text for text in loop if spills(text, framed)]
                 if bad:
                     problems.append(f"{where}: {len(bad)} vectors go to the stack, e.g. {bad[0]}")
-    if most < enough and isa != "amx":
-        problems.append(f"{isa}: the largest hot loop has {most} multiplies, {enough} were expected: is the kernel still there?")
+    if most < ENOUGH and not tiles:
+        problems.append(f"{isa}: the largest hot loop has {most} multiplies, {ENOUGH} were expected: is the kernel still there?")
     if seen == 0:
         problems.append(f"{isa}: no hot loop found")
     return problems, seen
 
 
-def objects(paths, work):
-    for path in paths:
-        if not path.endswith(".a"):
-            yield path
-            continue
-        path = os.path.abspath(path)
-        members = subprocess.run(["ar", "t", path], check=True, capture_output=True, text=True).stdout.split()
-        for isa in MULTIPLY:
-            if isa + ".cpp.o" in members:
-                subprocess.run(["ar", "x", path, isa + ".cpp.o"], check=True, cwd=work)
-                yield os.path.join(work, isa + ".cpp.o")
+def objects(arguments, work):
+    if not arguments[0].endswith(".a"):
+        return arguments
+    members = [isa + ".cpp.o" for isa in arguments[1:]]
+    subprocess.run(["ar", "x", os.path.abspath(arguments[0])] + members, check=True, cwd=work)
+    return [os.path.join(work, m) for m in members]
 
 
 PLANT = """

@@ -7,7 +7,7 @@
 
 #include "kernels/emulate/leaves.hpp"
 #include "kernels/gemm_problem.hpp"
-#include "quantal/kernels/gemm_native.hpp"
+#include "quantal/kernels/native.hpp"
 
 using namespace quantal;
 using namespace quantal_test;

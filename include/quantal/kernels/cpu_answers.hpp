@@ -27,10 +27,22 @@ struct x86_answers {
   bool system_has_tiles = false;  // Linux: ARCH_GET_XCOMP_SUPP shows tile data
 };
 
+struct aarch64_answers {
+  uint64_t hwcap = 0, hwcap2 = 0;  // the auxiliary vector's AT_HWCAP and AT_HWCAP2 (Linux)
+};
+
+// What the expressions of isa_list.hpp use.
 namespace detail {
 
-constexpr bool bit(uint64_t word, int32_t i) noexcept {
-  return ((word >> i) & 1u) != 0;
+// Are these bits of `word` all set?
+template <class... Index>
+constexpr bool bits(uint64_t word, Index... index) noexcept {
+  return ((((word >> index) & 1u) != 0) && ...);
+}
+
+// Does the system save these registers?
+constexpr bool saved(const x86_answers& cpu, uint64_t states) noexcept {
+  return (cpu.saved_state & states) == states;
 }
 
 // Eight tiles of 16 rows x 64 bytes: what the AMX kernels configure.
@@ -40,33 +52,46 @@ constexpr bool tiles_are_full_size(const cpuid_words& palette) noexcept {
   return bytes_per_tile >= 1024 && bytes_per_row >= 64 && tiles >= 8 && rows >= 16;
 }
 
-}  // namespace detail
+// Without what the CPU did not really say: leaves above the highest, a subleaf that is not there, XCR0 without OSXSAVE.
+constexpr x86_answers believable(x86_answers cpu) noexcept {
+  if (cpu.highest_leaf < 1) cpu.basic = {};
+  if (cpu.highest_leaf < 7) cpu.extended = {};
+  if (cpu.extended.a < 1) cpu.extended1 = {};
+  if (cpu.highest_leaf < 0x1d) cpu.palette = {};
+  if (!bits(cpu.basic.c, 27)) cpu.saved_state = 0;
+  return cpu;
+}
 
-constexpr cpu_features features_of(const x86_answers& cpu) noexcept {
-  using detail::bit;
+// Each row after its parent.
+constexpr cpu_features believed_features(const x86_answers& cpu) noexcept {
   cpu_features f;
-  if (cpu.highest_leaf < 1) return f;
-  f.sse41 = bit(cpu.basic.c, 19) && bit(cpu.basic.c, 9);        // with SSSE3
-  if (cpu.highest_leaf < 7 || !bit(cpu.basic.c, 27)) return f;  // OSXSAVE: without it no AVX state
-  const bool ymm = (cpu.saved_state & 0x6) == 0x6, zmm = (cpu.saved_state & 0xe6) == 0xe6,
-             tiles = bit(cpu.saved_state, 17) && bit(cpu.saved_state, 18);
-  const cpuid_words& x = cpu.extended;
-  f.avx2 = f.sse41 && ymm && bit(cpu.basic.c, 28) && bit(cpu.basic.c, 12) && bit(cpu.basic.c, 29) && bit(x.b, 5);
-  f.avxvnni = f.avx2 && x.a >= 1 && bit(cpu.extended1.a, 4);
-  f.avx512 = f.avx2 && zmm && bit(x.b, 16) && bit(x.b, 17) && bit(x.b, 30) && bit(x.b, 31);
-  f.avx512vnni = f.avx512 && bit(x.c, 11);
-  f.amx = f.avx512vnni && tiles && bit(x.d, 24) && bit(x.d, 25) && cpu.highest_leaf >= 0x1d &&
-          detail::tiles_are_full_size(cpu.palette) && cpu.system_has_tiles;
+#define QUANTAL_ANSWERS_x86(name, parent, answers) f.name = offers(f, isa::parent) && (answers);
+#define QUANTAL_ANSWERS_aarch64(name, parent, answers)
+#define QUANTAL_ISA(architecture, name, parent, needs, answers) QUANTAL_ANSWERS_##architecture(name, parent, answers)
+  QUANTAL_ISA_ROWS(QUANTAL_ISA)
+#undef QUANTAL_ANSWERS_x86
+#undef QUANTAL_ANSWERS_aarch64
   return f;
 }
 
-// The same for AArch64 Linux: the auxiliary vector's AT_HWCAP and AT_HWCAP2.
-constexpr cpu_features features_of_aarch64(uint64_t hwcap, uint64_t hwcap2) noexcept {
+constexpr cpu_features believed_features([[maybe_unused]] const aarch64_answers& cpu) noexcept {
   cpu_features f;
-  f.neon = true;                                  // part of the base architecture
-  f.dotprod = detail::bit(hwcap, 20);             // HWCAP_ASIMDDP
-  f.i8mm = f.dotprod && detail::bit(hwcap2, 13);  // HWCAP2_I8MM
+#define QUANTAL_ANSWERS_x86(name, parent, answers)
+#define QUANTAL_ANSWERS_aarch64(name, parent, answers) f.name = offers(f, isa::parent) && (answers);
+  QUANTAL_ISA_ROWS(QUANTAL_ISA)
+#undef QUANTAL_ISA
+#undef QUANTAL_ANSWERS_x86
+#undef QUANTAL_ANSWERS_aarch64
   return f;
+}
+
+}  // namespace detail
+
+constexpr cpu_features features_of(const x86_answers& cpu) noexcept {
+  return detail::believed_features(detail::believable(cpu));
+}
+constexpr cpu_features features_of(const aarch64_answers& cpu) noexcept {
+  return detail::believed_features(cpu);
 }
 
 }  // namespace quantal

@@ -8,7 +8,7 @@
 //   gemm_buffers ── run_gemm(plan, buffers, parallel_for)       noexcept, re-entrant, allocates nothing
 //
 // The kernel is a leaf (gemm_leaf.hpp): best_gemm_leaf() of the library picks it for this CPU, gemm_leaf_of(name)
-// forces one, native_gemm_leaf() (gemm_native.hpp) is the one that -march allows. Whichever it is, results equal
+// forces one, native_gemm_leaf() (native.hpp) is the one that -march allows. Whichever it is, results equal
 // kernels/ref/gemm.hpp to the bit. Freestanding.
 #pragma once
 #include "quantal/kernels/gemm_run.hpp"

@@ -169,7 +169,7 @@ constexpr int64_t panel_offset(const panel_layout& l, int64_t d, int32_t c) noex
 }
 
 // The leaves of the library, best last; those this CPU can run, or the one of that name (null: unknown, not compiled,
-// or this CPU cannot). Host only; a header-only user has native_gemm_leaf() of gemm_native.hpp.
+// or this CPU cannot). Host only; a header-only user has native_gemm_leaf() of native.hpp.
 const gemm_leaf* const* gemm_leaves(size_t& count) noexcept;
 const gemm_leaf* gemm_leaf_of(const char* isa) noexcept;
 const gemm_leaf& best_gemm_leaf() noexcept;

@@ -3,27 +3,42 @@
 #define QUANTAL_KERNEL_COPY emulated
 #define QUANTAL_EMULATE "kernels/emulate/x86.hpp"
 #define QUANTAL_EMULATE_TILES "kernels/emulate/tiles.hpp"
-#include "quantal/kernels/amx/gemm.hpp"
-#include "quantal/kernels/avx512vnni/depthwise.hpp"
-#include "quantal/kernels/avx512vnni/gemm.hpp"
-#include "quantal/kernels/avxvnni/depthwise.hpp"
-#include "quantal/kernels/avxvnni/gemm.hpp"
+#include "quantal/kernels/native.hpp"
 
 namespace quantal_test {
 
+namespace {
+
+// The rows whose folder lets itself be emulated (QUANTAL_EMULATE in its kernels.hpp).
+constexpr quantal::isa_kernels rows[] = {
+#define QUANTAL_ISA(architecture, name, parent, needs, answers) quantal::kernels::name::emulated::own,
+    QUANTAL_ISA_ROWS(QUANTAL_ISA)
+#undef QUANTAL_ISA
+};
+
+template <class Leaf>
+struct leaf_list {
+  const Leaf* leaves[quantal::isa_count] = {};
+  std::size_t count = 0;
+
+  explicit leaf_list(const Leaf* quantal::isa_kernels::*family) {
+    for (const quantal::isa_kernels& own : rows)
+      if (own.*family != nullptr) leaves[count++] = own.*family;
+  }
+};
+
+}  // namespace
+
 const quantal::gemm_leaf* const* emulated_leaves(std::size_t& count) {
-  static const quantal::gemm_leaf* const leaves[] = {&quantal::kernels::avxvnni::emulated::gemm,
-                                                     &quantal::kernels::avx512vnni::emulated::gemm,
-                                                     &quantal::kernels::amx::emulated::gemm};
-  count = sizeof leaves / sizeof leaves[0];
-  return leaves;
+  static const leaf_list<quantal::gemm_leaf> list(&quantal::isa_kernels::gemm);
+  count = list.count;
+  return list.leaves;
 }
 
 const quantal::depthwise_leaf* const* emulated_depthwise_leaves(std::size_t& count) {
-  static const quantal::depthwise_leaf* const leaves[] = {&quantal::kernels::avxvnni::emulated::depthwise,
-                                                          &quantal::kernels::avx512vnni::emulated::depthwise};
-  count = sizeof leaves / sizeof leaves[0];
-  return leaves;
+  static const leaf_list<quantal::depthwise_leaf> list(&quantal::isa_kernels::depthwise);
+  count = list.count;
+  return list.leaves;
 }
 
 const char* tile_complaint() {
