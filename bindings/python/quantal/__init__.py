@@ -17,12 +17,13 @@ import numpy as np
 
 from . import _native as native
 from ._arrays import NUMPY_OF, as_array, dense
+from ._gemm import gemm
 from ._native import CancelledError, DataError, Error, ModelError, UnsupportedError
 from ._observer import Observer, Range
 from ._samples import Puller, is_path
 from ._session import Session, ValueInfo
 
-__all__ = ["quantize", "Session", "ValueInfo", "Observer", "Range", "choose_params", "quantize_array", "dequantize_array", "compare", "cpu", "Error",
+__all__ = ["quantize", "Session", "ValueInfo", "Observer", "Range", "choose_params", "quantize_array", "dequantize_array", "gemm", "compare", "cpu", "Error",
            "UnsupportedError", "ModelError", "DataError", "CancelledError", "__version__"]
 __version__ = native.library.quantal_version_string().decode()
 
@@ -177,14 +178,6 @@ def compare(model_a, model_b, data, *, metric: Optional[str] = None, batch_size:
     return json.loads(native.take_string(out))
 
 
-def _dtype_number(dtype) -> int:
-    text = dtype if isinstance(dtype, str) else np.dtype(dtype).name
-    number = native.library.quantal_dtype_from_name(native.word(text, "dtype"))
-    if number == 0:
-        raise TypeError(f"unknown element type {text!r}")
-    return number
-
-
 def choose_params(min: float, max: float, dtype: str = "u8", *, preset: Optional[str] = None, symmetric: bool = False,
                   reduce_range: bool = False, power_of_two: bool = False) -> Tuple[float, int]:
     """Scale and zero point that map the real range [min, max] onto an integer type (s8, u8, s16, u16, s4...).
@@ -197,7 +190,7 @@ def choose_params(min: float, max: float, dtype: str = "u8", *, preset: Optional
     """
     scale, zero_point = ctypes.c_float(), ctypes.c_int32()
     flags = (native.SYMMETRIC if symmetric else 0) | (native.REDUCE_RANGE if reduce_range else 0) | (native.POWER_OF_TWO if power_of_two else 0)
-    status = native.library.quantal_choose_params(min, max, _dtype_number(dtype), native.word(preset, "preset"), flags, ctypes.byref(scale),
+    status = native.library.quantal_choose_params(min, max, native.dtype_number(dtype), native.word(preset, "preset"), flags, ctypes.byref(scale),
                                                   ctypes.byref(zero_point))
     native.check(status, what=f"choose_params({min}, {max}, {dtype!r})")
     return scale.value, zero_point.value
@@ -234,7 +227,7 @@ def quantize_array(x, scale, zero_point=0, dtype: str = "s8", axis: Optional[int
     scale, zero_point: numbers, or arrays [x.shape[axis]] with `axis`. NaN becomes the zero point (preset "onnxruntime",
     "torch": the lowest value). dtype: s8 u8 s16 u16 s32. Errors: ValueError, TypeError.
     """
-    number = _dtype_number(dtype)
+    number = native.dtype_number(dtype)
     if number not in NUMPY_OF or np.dtype(NUMPY_OF[number]).kind not in "iu" or np.dtype(NUMPY_OF[number]).itemsize > 4:
         raise TypeError(f"{dtype} is not a type that arrays are quantized to here: s8 u8 s16 u16 s32")
     x = dense(as_array(x, "x"), np.float32)
@@ -252,7 +245,7 @@ def dequantize_array(q, scale, zero_point=0, axis: Optional[int] = None) -> np.n
     if q.dtype.kind not in "iu" or q.dtype.itemsize > 4:
         raise TypeError(f"q must be an array of 8, 16 or 32-bit integers, not {q.dtype}")
     q = dense(q)
-    d, alive = _describe(q.shape, scale, zero_point, _dtype_number(q.dtype), axis, None)
+    d, alive = _describe(q.shape, scale, zero_point, native.dtype_number(q.dtype), axis, None)
     x = np.empty(q.shape, np.float32)
     status = native.library.quantal_dequantize(ctypes.byref(d), q.ctypes.data, q.nbytes, x.ctypes.data, x.nbytes)
     del alive

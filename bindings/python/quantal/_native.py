@@ -10,9 +10,11 @@ import os
 from ctypes import POINTER, Structure, c_char, c_char_p, c_double, c_float, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 from typing import Optional
 
+import numpy as np
+
 __all__ = ["library", "check", "Error", "UnsupportedError", "ModelError", "DataError", "CancelledError"]
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 
 
 # ---- exceptions --------------------------------------------------------------------------------------------------
@@ -200,6 +202,17 @@ def _candidates():
     yield "libquantal.so.0"
 
 
+def declare(functions, loaded=None) -> None:
+    """Result and argument types of functions of the library. Errors: ImportError (it has no such function)."""
+    loaded = loaded or library
+    for name, (result, arguments) in functions.items():
+        try:
+            function = getattr(loaded, name)
+        except AttributeError:
+            raise ImportError(f"{loaded._name} is too old for this package: it has no {name}") from None
+        function.restype, function.argtypes = result, arguments
+
+
 def _load() -> ctypes.CDLL:
     tried = []
     for path in _candidates():
@@ -211,12 +224,7 @@ def _load() -> ctypes.CDLL:
         except OSError as problem:
             tried.append(f"{path} ({problem})")
             continue
-        for name, (result, arguments) in _DECLARATIONS.items():
-            try:
-                function = getattr(loaded, name)
-            except AttributeError:
-                raise ImportError(f"{path} is too old for this package: it has no {name}") from None
-            function.restype, function.argtypes = result, arguments
+        declare(_DECLARATIONS, loaded)
         if loaded.quantal_abi_version() < ABI_VERSION:
             raise ImportError(f"{path} has ABI version {loaded.quantal_abi_version()}, this package needs {ABI_VERSION}")
         return loaded
@@ -225,6 +233,24 @@ def _load() -> ctypes.CDLL:
 
 
 library = _load()
+
+
+def dtype_number(dtype) -> int:
+    """The library's number of an element type: "u8", "s4"... or anything numpy takes. Errors: TypeError."""
+    text = dtype if isinstance(dtype, str) else np.dtype(dtype).name
+    number = library.quantal_dtype_from_name(word(text, "dtype"))
+    if number == 0:
+        raise TypeError(f"unknown element type {text!r}")
+    return number
+
+
+def integer(value, name: str, bits: int) -> int:
+    """A keyword argument that is a signed integer of so many bits; ctypes would wrap a larger one. Errors: TypeError, ValueError."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name} must be an int, not {type(value).__name__}")
+    if not -(1 << (bits - 1)) <= value < 1 << (bits - 1):
+        raise ValueError(f"{name} does not fit {bits} bits: {value}")
+    return int(value)
 
 
 def check(status: int, diag: Optional[Diag] = None, what: str = "") -> None:

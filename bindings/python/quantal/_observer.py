@@ -20,14 +20,6 @@ class Range(NamedTuple):
     candidates: Union[int, np.ndarray]
 
 
-def _number(dtype: str) -> int:
-    text = dtype if isinstance(dtype, str) else np.dtype(dtype).name
-    number = native.library.quantal_dtype_from_name(native.word(text, "dtype"))
-    if number == 0:
-        raise TypeError(f"unknown element type {text!r}")
-    return number
-
-
 class Observer:
     """Sees arrays batch by batch, remembers statistics, never values.
 
@@ -100,7 +92,7 @@ class Observer:
         low, high, tried = np.empty(n, np.float64), np.empty(n, np.float64), np.empty(n, np.int32)
         flags = (native.SYMMETRIC if symmetric else 0) | (native.REDUCE_RANGE if reduce_range else 0)
         diag = native.Diag()
-        native.check(native.library.quantal_observer_ranges(self._handle, _number(dtype), flags, low.ctypes.data, high.ctypes.data,
+        native.check(native.library.quantal_observer_ranges(self._handle, native.dtype_number(dtype), flags, low.ctypes.data, high.ctypes.data,
                                                             tried.ctypes.data, n, ctypes.byref(diag)), diag)
         if self._axis is None:
             return Range(float(low[0]), float(high[0]), int(tried[0]))
@@ -113,7 +105,7 @@ class Observer:
         scales, zeros = np.empty(n, np.float32), np.empty(n, np.int32)
         flags = (native.SYMMETRIC if symmetric else 0) | (native.REDUCE_RANGE if reduce_range else 0) | (native.POWER_OF_TWO if power_of_two else 0)
         diag = native.Diag()
-        native.check(native.library.quantal_observer_params(self._handle, _number(dtype), native.word(preset, "preset"), flags, scales.ctypes.data,
+        native.check(native.library.quantal_observer_params(self._handle, native.dtype_number(dtype), native.word(preset, "preset"), flags, scales.ctypes.data,
                                                             zeros.ctypes.data, n, ctypes.byref(diag)), diag)
         return (float(scales[0]), int(zeros[0])) if self._axis is None else (scales, zeros)
 
