@@ -188,14 +188,12 @@ std::int32_t pack(const void* memory, const quantal_weights* weights, void* pack
     if (const std::int32_t s = read_epilogue(w.epilogue, l.out, e); s != QUANTAL_OK)
       return plan_failure(s, "weights.epilogue", diag);
     if (!aligned4(w.bias) || w.real_bias != nullptr) return plan_failure(QUANTAL_E_ARGUMENT, "weights.bias", diag);
-    if (detail::is_code(l.out) && (e.requant.rule != l.rule || (e.table != nullptr) != l.has_table))
-      return plan_failure(QUANTAL_E_PLAN, "weights.epilogue", diag);
     if (w.data != nullptr && w.bytes < l.weight_elements) return plan_failure(QUANTAL_E_BUFFER, "weights.bytes", diag);
     if (packed != nullptr && bytes >= p->packed_bytes &&
         detail::overlap(w.data, l.weight_elements, packed, p->packed_bytes))
       return plan_failure(QUANTAL_E_OVERLAP, "packed", diag);
     const status s = Family::pack(*p, w.data, w.bias, e, packed, bytes);
-    return s == status::ok ? QUANTAL_OK : plan_failure(code_of(s), "packed", diag);
+    return s == status::ok ? QUANTAL_OK : plan_failure(code_of(s), pack_field(s, packed, w.data), diag);
   });
 }
 
@@ -208,7 +206,6 @@ std::int32_t run(const void* memory, const quantal_run_buffers* buffers, const q
   parallel_for threads;
   if (const std::int32_t s = read_parallel(parallel, threads); s != QUANTAL_OK) return s;
   if (p->layout.out_elements != 0 && b.workspace == nullptr) return QUANTAL_E_SCRATCH;
-  if (reinterpret_cast<std::uintptr_t>(b.packed) % gemm_alignment != 0) return QUANTAL_E_SCRATCH;
   if (!detail::is_code(p->layout.out) && !aligned4(b.out)) return QUANTAL_E_ARGUMENT;
   const conv_buffers to{b.in,  b.in_bytes,  b.packed,    b.packed_bytes,   b.residual, b.residual_bytes,
                         b.out, b.out_bytes, b.workspace, b.workspace_bytes};

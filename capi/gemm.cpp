@@ -187,15 +187,12 @@ int32_t quantal_gemm_pack(const void* memory, const quantal_weights* weights, vo
       return plan_failure(s, "weights.epilogue", diag);
     if (!aligned4(w.bias) || !aligned4(w.real_bias) || (w.real_bias != nullptr && p->out != dtype::f32))
       return plan_failure(QUANTAL_E_ARGUMENT, "weights.bias", diag);
-    if (detail::is_code(p->out) &&
-        (to.finish.requant.rule != p->store.rule || (to.finish.table != nullptr) != p->table))
-      return plan_failure(QUANTAL_E_PLAN, "weights.epilogue", diag);
     const std::uint64_t needed = weight_bytes(*p);
     if (w.data != nullptr && w.bytes < needed) return plan_failure(QUANTAL_E_BUFFER, "weights.bytes", diag);
     if (packed != nullptr && bytes >= p->packed_bytes && detail::overlap(w.data, needed, packed, p->packed_bytes))
       return plan_failure(QUANTAL_E_OVERLAP, "packed", diag);
     const status s = pack_gemm(*p, to, packed, bytes);
-    return s == status::ok ? QUANTAL_OK : plan_failure(code_of(s), "packed", diag);
+    return s == status::ok ? QUANTAL_OK : plan_failure(code_of(s), pack_field(s, packed, w.data), diag);
   });
 }
 

@@ -112,6 +112,12 @@ inline bool aligned4(const void* p) noexcept {
   return reinterpret_cast<std::uintptr_t>(p) % 4 == 0;
 }
 
+// The field behind a packer's status.
+inline const char* pack_field(status s, const void* packed, const void* weights) noexcept {
+  if (s == status::buffer || s == status::scratch || packed == nullptr) return "packed";
+  return s == status::null_pointer && weights == nullptr ? "weights.data" : "weights.epilogue";
+}
+
 // A failure of a planner: the status with a message that names field and index.
 std::int32_t plan_failure(std::int32_t code, const std::string& field, quantal_diag* diag) noexcept;
 

@@ -464,6 +464,8 @@ static int K10_overlap(void) {
     CHECK(run_on(&l, l.plan, &c, NULL) == QUANTAL_E_OVERLAP);
     c = b, c.out = packed_data;
     CHECK(run_on(&l, l.plan, &c, NULL) == QUANTAL_E_OVERLAP);
+    c = b, c.packed = workspace_data;
+    CHECK(run_refuses(&l, l.plan, c, QUANTAL_E_OVERLAP));
     /* a residual that is the output itself is fine, a shifted one is not */
     l.epilogue.residual_dtype = QUANTAL_U8;
     l.epilogue.residual_ratio = 0.5f;
@@ -472,6 +474,8 @@ static int K10_overlap(void) {
     b.residual_bytes = l.out_bytes;
     CHECK(run_on(&l, l.plan, &b, NULL) == QUANTAL_OK);
     b.residual = out_data + 1;
+    CHECK(run_refuses(&l, l.plan, b, QUANTAL_E_OVERLAP));
+    b.residual = workspace_data; /* it would be overwritten before it is read */
     CHECK(run_refuses(&l, l.plan, b, QUANTAL_E_OVERLAP));
     b.residual = NULL;
     CHECK(run_refuses(&l, l.plan, b, QUANTAL_E_NULL));
@@ -519,6 +523,24 @@ static int K12_corrupt_plans(void) {
     CHECK(run_refuses(&l, (unsigned char *)l.plan + 1, b, QUANTAL_E_PLAN));
     packed_data[0] ^= 1; /* not packed weights */
     CHECK(run_refuses(&l, l.plan, b, QUANTAL_E_PLAN));
+  }
+  for (family = 0; family < FAMILIES; ++family) { /* weights packed for other plans */
+    describe(&l, family);
+    l.gemm.out_dtype = l.conv.out_dtype = QUANTAL_S32;
+    CHECK(init(&l) == QUANTAL_OK && pack(&l, packed_data, sizeof packed_data) == QUANTAL_OK);
+    describe(&l, family);
+    CHECK(init(&l) == QUANTAL_OK);
+    b = buffers(&l, out_data);
+    CHECK(run_refuses(&l, l.plan, b, QUANTAL_E_PLAN));
+    l.gemm.rhs_dtype = l.conv.weight_dtype = QUANTAL_U8;
+    l.gemm.rhs_zero_point = l.conv.weight_zero_point = 128;
+    CHECK(init(&l) == QUANTAL_OK && pack(&l, packed_data, sizeof packed_data) == QUANTAL_OK);
+    describe(&l, family);
+    CHECK(init(&l) == QUANTAL_OK && run_refuses(&l, l.plan, b, QUANTAL_E_PLAN));
+    l.epilogue.contract = QUANTAL_FIXED_DOUBLE; /* and an epilogue that is not the plan's */
+    memset(packed_data, 0x55, sizeof packed_data);
+    CHECK(pack(&l, packed_data, sizeof packed_data) == QUANTAL_E_PLAN);
+    for (i = 0; i < sizeof packed_data; ++i) CHECK(packed_data[i] == 0x55);
   }
   CHECK(ready(&l, 1, &b) == QUANTAL_OK); /* a plan of another kind */
   CHECK(quantal_gemm_run(l.plan, &b, NULL) == QUANTAL_E_PLAN && quantal_depthwise_run(l.plan, &b, NULL) == QUANTAL_E_PLAN);

@@ -257,6 +257,8 @@ TEST_CASE("K1_K2_K8_K10_K11_K12_K18 runs with bad buffers change nothing") {
   refuses([](conv_buffers& b) { b.workspace = static_cast<std::uint8_t*>(b.workspace) + 1; }, status::scratch);
   refuses([](conv_buffers& b) { b.in = b.out; }, status::overlap);
   refuses([](conv_buffers& b) { b.out = b.workspace; }, status::overlap);
+  refuses([](conv_buffers& b) { b.packed = b.workspace; }, status::overlap);
+  refuses([&](conv_buffers& b) { b.packed = moved.get() + 1; }, status::scratch);
   packed.get()[8] ^= 1;
   refuses([](conv_buffers&) {}, status::plan);
   packed.get()[8] ^= 1;

@@ -275,6 +275,46 @@ TEST_CASE("K1_K5_K6_K7_K8_K10_K11_K12_K13_K14_K17_K18_Q1_Q8_Q9 bad descriptions 
   b.workspace = work.get();
   b.workspace_bytes = enough;
   CHECK(run_gemm(plan, b) == status::overlap);
+  // K10: so does what the workspace would overwrite: a residual, row zero points, row scales.
+  const auto reads_workspace = [&](auto change) {
+    problem q = p;
+    q.d.finish.requant.ratios = q.ratios.data();
+    std::vector<float> reals(32);
+    gemm_buffers c = b;
+    c.lhs = q.lhs.data();
+    c.out = reals.data();
+    c.out_bytes = 128;
+    change(q.d, c);
+    gemm_plan other;
+    REQUIRE(plan_gemm(q.d, native_gemm_leaf(), 1, other) == status::ok);
+    const block bytes = aligned(other.packed_bytes), space = aligned(gemm_workspace_bytes(other, 1) + 64);
+    REQUIRE(pack_gemm(other, {q.rhs.data(), nullptr, nullptr, q.d.finish}, bytes.get(), other.packed_bytes) ==
+            status::ok);
+    std::memset(space.get(), 1, static_cast<std::size_t>(gemm_workspace_bytes(other, 1)));
+    c.packed = bytes.get();
+    c.packed_bytes = other.packed_bytes;
+    c.workspace_bytes = gemm_workspace_bytes(other, 1);
+    c.workspace = space.get();
+    if (c.residual != nullptr) c.residual = space.get();
+    if (c.row_zero_points != nullptr) c.row_zero_points = reinterpret_cast<const std::int32_t*>(space.get());
+    if (c.row_scales != nullptr) c.row_scales = reinterpret_cast<const float*>(space.get());
+    CHECK(run_gemm(other, c) == status::overlap);
+    CHECK(reals == std::vector<float>(32));
+  };
+  reads_workspace([&](gemm_desc& d, gemm_buffers& c) {
+    d.finish.residual = {dtype::u8, 0, 1.0F, {}};
+    c.residual = out.data();
+    c.residual_bytes = 32;
+  });
+  reads_workspace([&](gemm_desc& d, gemm_buffers& c) {
+    d.dynamic_lhs = true;
+    c.row_zero_points = p.zeros.data();
+  });
+  reads_workspace([&](gemm_desc& d, gemm_buffers& c) {
+    d.out = dtype::f32;
+    d.finish.row_scales = true;
+    c.row_scales = p.scales.data();
+  });
   b.lhs = nullptr;
   CHECK(run_gemm(plan, b) == status::null_pointer);  // K1
   CHECK(run_gemm(gemm_plan{}, b) == status::plan);   // K12, K13

@@ -200,7 +200,7 @@ struct conv_buffers {
 
 namespace detail {
 
-// Errors: null_pointer, buffer, overlap (out with anything that is read), scratch.
+// Errors: null_pointer, buffer, overlap (out or workspace with anything that is read), scratch.
 inline status check_buffers(const conv_layout& l, const conv_buffers& b, uint64_t packed_bytes,
                             uint64_t workspace_bytes) noexcept {
   if (b.out == nullptr || b.packed == nullptr || b.workspace == nullptr || (b.in == nullptr && l.in_elements > 0) ||
@@ -217,9 +217,11 @@ inline status check_buffers(const conv_layout& l, const conv_buffers& b, uint64_
       (!in_place && overlap(b.out, out_bytes, b.residual, l.residual_elements)) ||
       overlap(b.out, out_bytes, b.workspace, workspace_bytes) ||
       overlap(b.in, l.in_elements, b.workspace, workspace_bytes) ||
+      overlap(b.packed, packed_bytes, b.workspace, workspace_bytes) ||
       overlap(b.residual, l.residual_elements, b.workspace, workspace_bytes))
     return status::overlap;
-  if (b.workspace_bytes < workspace_bytes || reinterpret_cast<uintptr_t>(b.workspace) % gemm_alignment != 0)
+  if (b.workspace_bytes < workspace_bytes || reinterpret_cast<uintptr_t>(b.workspace) % gemm_alignment != 0 ||
+      reinterpret_cast<uintptr_t>(b.packed) % gemm_alignment != 0)
     return status::scratch;
   return status::ok;
 }

@@ -3,7 +3,7 @@
 //   [header 64][table 256][panel 0][panel 1]...[panel of ones, if the weights have a zero point]
 //   panel: [tap][steps of its depths], output channels of one group (or of the groups that share it)
 //
-// The bytes are relocatable and carry the layout's id. Freestanding.
+// The bytes are relocatable and carry the layout's id and what was packed (packed_kind). Freestanding.
 #pragma once
 #include "quantal/kernels/conv_plan.hpp"
 
@@ -11,21 +11,25 @@ namespace quantal {
 namespace detail {
 
 struct conv_header {  // at the start of the packed weights
-  uint32_t magic, version, layout, table;
-  int64_t out_c, taps, tap_depth, merged_groups;
+  uint32_t magic, version, layout, kind;
+  int32_t out_c, in_c, kernel_h, kernel_w, groups, merged_groups, merged_taps, ones;  // the last two: 0 or 1
   uint64_t panel_stride, bytes;
 };
 static_assert(sizeof(conv_header) <= gemm_alignment);
 inline constexpr uint32_t conv_packed_magic = 0x43575151;  // "QQWC"
-inline constexpr uint32_t conv_packed_version = 1;
+inline constexpr uint32_t conv_packed_version = 2;
 
-inline conv_header conv_header_of(const conv_plan& p) noexcept {
-  const conv_shape& s = p.layout.shape;
-  return {conv_packed_magic, conv_packed_version,
-          p.leaf->layout.id, p.layout.has_table ? 1u : 0u,
-          s.out_c,           p.taps,
-          p.tap_depth,       p.merged_groups,
-          p.panel_stride,    p.packed_bytes};
+constexpr conv_header conv_header_of(const conv_plan& p) noexcept {
+  const conv_layout& l = p.layout;
+  const conv_shape& s = l.shape;
+  const auto size = [](int64_t x) noexcept { return static_cast<int32_t>(x); };  // check_shape: it fits
+  return {conv_packed_magic,     conv_packed_version,
+          p.leaf->layout.id,     packed_kind(l.weights, l.out, l.rule, l.has_table, p.prepared_zero_point),
+          size(s.out_c),         size(s.in_c),
+          size(s.kernel_h),      size(s.kernel_w),
+          size(s.groups),        size(p.merged_groups),
+          p.merged_taps ? 1 : 0, p.weight_zero_point != 0 ? 1 : 0,
+          p.panel_stride,        p.packed_bytes};
 }
 
 struct conv_packer {
@@ -99,8 +103,8 @@ struct conv_packer {
 }  // namespace detail
 
 // Packs weights, bias (s32 [out_c], in units of input scale * weight scale; null: 0) and the epilogue of the plan's
-// description into `packed` (plan.packed_bytes, 64-byte aligned). Errors: plan, null_pointer, buffer, scratch
-// (alignment), and those of check_epilogue.
+// description into `packed` (plan.packed_bytes, 64-byte aligned). Nothing is written before all checks have passed.
+// Errors: as pack_gemm.
 inline status pack_conv(const conv_plan& p, const void* weights, const int32_t* bias, const epilogue& e, void* packed,
                         uint64_t packed_bytes) noexcept {
   if (p.magic != conv_plan_magic || p.leaf == nullptr) return status::plan;
@@ -108,8 +112,8 @@ inline status pack_conv(const conv_plan& p, const void* weights, const int32_t* 
   if (packed == nullptr || (weights == nullptr && l.weight_elements > 0)) return status::null_pointer;
   if (packed_bytes < p.packed_bytes) return status::buffer;
   if (reinterpret_cast<uintptr_t>(packed) % gemm_alignment != 0) return status::scratch;
+  if (!same_finish(e, l.out, l.rule, l.has_table)) return status::plan;
   if (const status s = check_epilogue(e, l.out, static_cast<size_t>(l.shape.out_c)); s != status::ok) return s;
-  if (l.has_table && e.table == nullptr) return status::null_pointer;
   uint8_t* base = static_cast<uint8_t*>(packed);
   const detail::conv_header header = detail::conv_header_of(p);
   __builtin_memset(base, 0, detail::conv_prefix);

@@ -339,10 +339,8 @@ inline status run_conv(const conv_plan& p, const conv_buffers& b, const parallel
   if (const status s = detail::check_buffers(p.layout, b, p.packed_bytes, conv_workspace_bytes(p, width));
       s != status::ok)
     return s;
-  detail::conv_header header;
-  __builtin_memcpy(&header, b.packed, sizeof header);
   const detail::conv_header own = detail::conv_header_of(p);
-  if (__builtin_memcmp(&header, &own, sizeof header) != 0) return status::plan;
+  if (__builtin_memcmp(b.packed, &own, sizeof own) != 0) return status::plan;
   const detail::conv_call call{p, b};
   const uint64_t lanes = p.tasks < width ? p.tasks : width;
   // One lane per workspace slice; lane i takes tasks i, i + lanes, ...: no two tasks share a slice.

@@ -51,13 +51,34 @@ inline constexpr uint32_t depthwise_plan_magic = 0x57445151;  // "QQDW"
 namespace detail {
 
 struct depthwise_header {
-  uint32_t magic, version, layout, table;
-  int64_t channels, kernel_h, kernel_w, dilation_h;
+  uint32_t magic, version, layout, kind;
+  int64_t channels, multiplier, kernel_h, kernel_w, dilation_h;
   uint64_t bytes;
 };
+static_assert(sizeof(depthwise_header) <= gemm_alignment);
 inline constexpr uint32_t depthwise_packed_magic = 0x50445151;  // "QQDP"
-inline constexpr uint32_t depthwise_packed_version = 1;
+inline constexpr uint32_t depthwise_packed_version = 2;
 inline constexpr uint64_t depthwise_prefix = 64 + 256;  // header, table
+
+// What packing subtracts from the codes of the weights.
+constexpr int32_t subtracted_from_weights(const depthwise_plan& p) noexcept {
+  if (p.leaf->form == lhs_form::s16_centred) return p.layout.weight_zero_point;
+  return p.layout.weights == dtype::u8 ? 128 : 0;
+}
+
+constexpr depthwise_header depthwise_header_of(const depthwise_plan& p) noexcept {
+  const conv_layout& l = p.layout;
+  return {depthwise_packed_magic,
+          depthwise_packed_version,
+          p.leaf->layout,
+          packed_kind(l.weights, l.out, l.rule, l.has_table, p.prepared_zero_point, subtracted_from_weights(p)),
+          l.shape.out_c,
+          p.multiplier,
+          l.shape.kernel_h,
+          l.shape.kernel_w,
+          l.shape.dilation_h,
+          p.packed_bytes};
+}
 
 // The units of a window whose first row is row `phase` of unit 0: visit(index, unit, kernel row, row within the unit).
 template <class Visit>

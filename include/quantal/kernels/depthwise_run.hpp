@@ -14,7 +14,7 @@ inline void pack_depthwise_block(const depthwise_plan& p, const uint8_t* weights
   const conv_layout& l = p.layout;
   const conv_shape& s = l.shape;
   const bool centred = leaf.form == lhs_form::s16_centred;
-  const int32_t subtract = centred ? l.weight_zero_point : l.weights == dtype::u8 ? 128 : 0;
+  const int32_t subtract = subtracted_from_weights(p);
   for (int32_t phase = 0; phase < leaf.unit_step; ++phase) {
     cover_window(leaf, phase, s.kernel_h, s.dilation_h, [&](int64_t index, int64_t, int64_t ky, int32_t row) {
       for (int64_t kx = 0; kx < s.kernel_w; ++kx) {
@@ -42,8 +42,7 @@ inline void pack_depthwise_block(const depthwise_plan& p, const uint8_t* weights
 }  // namespace detail
 
 // Packs weights, bias (s32 [out_c] or null) and the epilogue `e` of the plan's description into `packed`
-// (plan.packed_bytes, 64-byte aligned). Errors: plan, null_pointer, buffer, scratch (alignment), and those of
-// check_epilogue.
+// (plan.packed_bytes, 64-byte aligned). Nothing is written before all checks have passed. Errors: as pack_gemm.
 inline status pack_depthwise(const depthwise_plan& p, const void* weights, const int32_t* bias, const epilogue& e,
                              void* packed, uint64_t packed_bytes) noexcept {
   if (p.magic != depthwise_plan_magic || p.leaf == nullptr) return status::plan;
@@ -51,17 +50,9 @@ inline status pack_depthwise(const depthwise_plan& p, const void* weights, const
   if (packed == nullptr || (weights == nullptr && l.weight_elements > 0)) return status::null_pointer;
   if (packed_bytes < p.packed_bytes) return status::buffer;
   if (reinterpret_cast<uintptr_t>(packed) % gemm_alignment != 0) return status::scratch;
+  if (!same_finish(e, l.out, l.rule, l.has_table)) return status::plan;
   if (const status s = check_epilogue(e, l.out, static_cast<size_t>(l.shape.out_c)); s != status::ok) return s;
-  if (l.has_table && e.table == nullptr) return status::null_pointer;
-  const detail::depthwise_header header{detail::depthwise_packed_magic,
-                                        detail::depthwise_packed_version,
-                                        p.leaf->layout,
-                                        l.has_table ? 1u : 0u,
-                                        l.shape.out_c,
-                                        l.shape.kernel_h,
-                                        l.shape.kernel_w,
-                                        l.shape.dilation_h,
-                                        p.packed_bytes};
+  const detail::depthwise_header header = detail::depthwise_header_of(p);
   uint8_t* base = static_cast<uint8_t*>(packed);
   __builtin_memset(base, 0, static_cast<size_t>(p.packed_bytes));
   __builtin_memcpy(base, &header, sizeof header);
@@ -341,13 +332,8 @@ inline status run_depthwise(const depthwise_plan& p, const conv_buffers& b,
   if (const status s = detail::check_buffers(p.layout, b, p.packed_bytes, depthwise_workspace_bytes(p, width));
       s != status::ok)
     return s;
-  detail::depthwise_header h;
-  __builtin_memcpy(&h, b.packed, sizeof h);
-  const conv_shape& s = p.layout.shape;
-  if (h.magic != detail::depthwise_packed_magic || h.version != detail::depthwise_packed_version ||
-      h.layout != p.leaf->layout || h.table != (p.layout.has_table ? 1u : 0u) || h.channels != s.out_c ||
-      h.kernel_h != s.kernel_h || h.kernel_w != s.kernel_w || h.dilation_h != s.dilation_h || h.bytes != p.packed_bytes)
-    return status::plan;
+  const detail::depthwise_header own = detail::depthwise_header_of(p);
+  if (__builtin_memcmp(b.packed, &own, sizeof own) != 0) return status::plan;
   const detail::depthwise_call call{p, static_cast<const uint8_t*>(b.in), static_cast<const uint8_t*>(b.packed),
                                     static_cast<const uint8_t*>(b.residual), static_cast<uint8_t*>(b.out)};
   uint8_t* workspace = static_cast<uint8_t*>(b.workspace);

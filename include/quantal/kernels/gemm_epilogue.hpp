@@ -105,6 +105,27 @@ inline store_args start_store(const epilogue& e, dtype out, code_limits codes, i
   return a;
 }
 
+// What packing has put into the bytes, for the header of packed weights: a plan runs only on weights of its own kind.
+//
+//   bits 0-9    folded zero point of the input + 256      10-19  what weights had subtracted + 256 (0, unless s16)
+//   bit  20     the weights were u8 (stored as code - 128)     21  a table follows the header
+//   bits 22-24  what the channels hold: 0 s32 (bias), 1 f32 (bias, ratio, real bias), 2.. codes of contract 0..
+//
+// What packing does not touch may differ, and plans that differ in nothing else share packed weights: rows, strides,
+// output and residual zero points, clamp, residual ratio, s8 or u8 output, the sign and zero point of the input where
+// the folded one is the same, the zero point of weights where it is subtracted from sums, tasks and threads.
+constexpr uint32_t packed_kind(dtype weights, dtype out, contract rule, bool table, int32_t folded_zero_point,
+                               int32_t subtracted = 0) noexcept {
+  const uint32_t channels = out == dtype::s32 ? 0 : out == dtype::f32 ? 1 : 2 + static_cast<uint32_t>(rule);
+  return static_cast<uint32_t>(folded_zero_point + 256) | static_cast<uint32_t>(subtracted + 256) << 10 |
+         (weights == dtype::u8 ? 1u << 20 : 0) | (table ? 1u << 21 : 0) | channels << 22;
+}
+
+// Is `e`, given to pack, of the plan's contract, with a table where the plan has one? s32 and f32 have neither.
+constexpr bool same_finish(const epilogue& e, dtype out, contract rule, bool table) noexcept {
+  return out == dtype::s32 || out == dtype::f32 || (e.requant.rule == rule && (e.table != nullptr) == table);
+}
+
 namespace detail {
 
 inline void store_reals(const store_args& a, int32_t columns) noexcept {

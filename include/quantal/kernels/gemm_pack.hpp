@@ -1,5 +1,6 @@
 // Packing: weights of any strides become panels (kernels/gemm_leaf.hpp: panel_layout) that the kernel reads strictly
-// forward, each behind its header (kernels/gemm_epilogue.hpp). The bytes are relocatable and carry the layout's id.
+// forward, each behind its header (kernels/gemm_epilogue.hpp). The bytes are relocatable and carry the layout's id and
+// what was packed (packed_kind): a plan refuses those of another.
 //
 //   [header 64][table 256][panel 0][panel 1]...          panel: columns [first, first + columns) of rhs, all depths
 //
@@ -81,26 +82,22 @@ inline void pack_panels(const gemm_plan& p, const gemm_weights& w, uint8_t* pane
 
 }  // namespace detail
 
-// Packs into `packed` (plan.packed_bytes, 64-byte aligned). Errors: plan, null_pointer, buffer, scratch (alignment),
-// and those of check_epilogue.
+// Packs into `packed` (plan.packed_bytes, 64-byte aligned). Nothing is written before all checks have passed. Errors:
+// plan (no plan, or an epilogue of another contract or with a table where the plan has none), null_pointer, buffer,
+// scratch (alignment), and those of check_epilogue.
 inline status pack_gemm(const gemm_plan& p, const gemm_weights& w, void* packed, uint64_t packed_bytes) noexcept {
   if (p.magic != gemm_plan_magic || p.leaf == nullptr) return status::plan;
   if (packed == nullptr || (w.rhs == nullptr && p.shape.n > 0 && p.shape.k > 0)) return status::null_pointer;
   if (packed_bytes < p.packed_bytes) return status::buffer;
   if (reinterpret_cast<uintptr_t>(packed) % gemm_alignment != 0) return status::scratch;
+  if (!same_finish(w.finish, p.out, p.store.rule, p.table)) return status::plan;
   if (const status s = check_epilogue(w.finish, p.out, static_cast<size_t>(p.shape.n)); s != status::ok) return s;
-  const gemm_leaf& leaf = *p.leaf;
   uint8_t* base = static_cast<uint8_t*>(packed);
-  const detail::packed_header header{
-      detail::packed_magic, detail::packed_version, leaf.layout.id, p.table ? 1u : 0u, p.shape.n, p.shape.k,
-      p.panel_stride,       p.packed_bytes};
+  const detail::packed_header header = detail::packed_header_of(p);
   __builtin_memset(base, 0, detail::packed_prefix);
   __builtin_memcpy(base, &header, sizeof header);
-  if (p.table) {
-    if (w.finish.table == nullptr) return status::null_pointer;
-    __builtin_memcpy(base + gemm_alignment, w.finish.table, 256);
-  }
-  const int32_t columns = leaf.layout.columns;
+  if (p.table) __builtin_memcpy(base + gemm_alignment, w.finish.table, 256);
+  const int32_t columns = p.leaf->layout.columns;
   const int64_t together = columns >= 64 ? 1 : 64 / columns;  // panels that share the cache lines of row-major weights
   for (int64_t panel = 0; panel < p.panels; panel += together) {
     const int64_t end = p.panels - panel < together ? p.panels : panel + together;

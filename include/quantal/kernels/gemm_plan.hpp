@@ -69,13 +69,20 @@ constexpr const char* kernel_name(const gemm_plan& p) noexcept {
 namespace detail {
 
 struct packed_header {  // at the start of the packed weights
-  uint32_t magic, version, layout, table;
+  uint32_t magic, version, layout, kind;
   int64_t n, k;
   uint64_t panel_stride, bytes;
 };
 inline constexpr uint32_t packed_magic = 0x57475151;  // "QQGW"
-inline constexpr uint32_t packed_version = 2;
+inline constexpr uint32_t packed_version = 3;
 inline constexpr uint64_t packed_prefix = gemm_alignment + 256;  // header, table
+
+constexpr packed_header packed_header_of(const gemm_plan& p) noexcept {
+  return {packed_magic,      packed_version,
+          p.leaf->layout.id, packed_kind(p.rhs, p.out, p.store.rule, p.table, p.folded_zero_point),
+          p.shape.n,         p.shape.k,
+          p.panel_stride,    p.packed_bytes};
+}
 
 constexpr bool is_code(dtype t) noexcept {
   return t == dtype::u8 || t == dtype::s8;

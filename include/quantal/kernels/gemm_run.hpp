@@ -262,16 +262,21 @@ inline status check_run(const gemm_plan& p, const gemm_buffers& b, size_t width)
       reinterpret_cast<uintptr_t>(b.packed) % gemm_alignment != 0)
     return status::scratch;
   const bool same = b.residual == b.out && p.residual_stride == p.out_stride;
-  if (overlap(b.out, out, b.lhs, lhs) || overlap(b.out, out, b.packed, p.packed_bytes) ||
-      overlap(b.out, out, b.workspace, workspace) || overlap(b.workspace, workspace, b.lhs, lhs) ||
-      overlap(b.workspace, workspace, b.packed, p.packed_bytes) || (!same && overlap(b.out, out, b.residual, second)))
+  const uint64_t by_row = static_cast<uint64_t>(p.shape.m) * 4;
+  const struct {
+    const void* at;
+    uint64_t bytes;
+  } reads[] = {{b.lhs, lhs},
+               {b.packed, p.packed_bytes},
+               {b.row_zero_points, p.dynamic_lhs ? by_row : 0},
+               {b.row_scales, p.row_scales ? by_row : 0}};
+  for (const auto& r : reads)
+    if (overlap(b.out, out, r.at, r.bytes) || overlap(b.workspace, workspace, r.at, r.bytes)) return status::overlap;
+  if (overlap(b.out, out, b.workspace, workspace) || overlap(b.workspace, workspace, b.residual, second) ||
+      (!same && overlap(b.out, out, b.residual, second)))
     return status::overlap;
-  packed_header header;
-  __builtin_memcpy(&header, b.packed, sizeof header);
-  if (header.magic != packed_magic || header.version != packed_version || header.layout != p.leaf->layout.id ||
-      header.n != p.shape.n || header.k != p.shape.k || header.panel_stride != p.panel_stride ||
-      (header.table != 0) != p.table)
-    return status::plan;
+  const packed_header own = packed_header_of(p);
+  if (__builtin_memcmp(b.packed, &own, sizeof own) != 0) return status::plan;
   for (int64_t i = 0; p.dynamic_lhs && i < p.shape.m; ++i)
     if (check_zero_point(p.lhs, b.row_zero_points[i]) != status::ok) return status::zero_point;
   for (int64_t i = 0; p.row_scales && i < p.shape.m; ++i)
