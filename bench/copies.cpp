@@ -4,10 +4,32 @@
 
 #include <cstring>
 
+#include "quantal/kernels/cpu.hpp"
 #include "rows.hpp"
 
 namespace bench {
 namespace {
+
+[[gnu::always_inline]] inline void add_one(const float* x, float* y, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) y[i] = x[i] + 1.0f;
+  asm volatile("" ::"r"(y) : "memory");
+}
+using loop = void(const float* x, float* y, std::size_t n);
+void copy_loop(const float* x, float* y, std::size_t n) {
+  add_one(x, y, n);
+}
+#if defined(__x86_64__)
+[[gnu::target("avx2")]] void wide_copy_loop(const float* x, float* y, std::size_t n) {
+  add_one(x, y, n);
+}
+loop* best_loop() {
+  return quantal::features().avx2 ? wide_copy_loop : copy_loop;
+}
+#else
+loop* best_loop() {
+  return copy_loop;
+}
+#endif
 
 prepared prepare_copy(std::size_t bytes, bool library) {
   prepared r;
@@ -20,12 +42,7 @@ prepared prepare_copy(std::size_t bytes, bool library) {
       asm volatile("" ::"r"(to->data()) : "memory");
     });
   } else {
-    r.time = repeat([from, to, n] {
-      const float* x = from->data();
-      float* y = to->data();
-      for (std::size_t i = 0; i < n; ++i) y[i] = x[i] + 1.0f;
-      asm volatile("" ::"r"(y) : "memory");
-    });
+    r.time = repeat([from, to, n, copy = best_loop()] { copy(from->data(), to->data(), n); });
   }
   return r;
 }

@@ -18,7 +18,12 @@ add_rows add_gemm_rows, add_conv_rows, add_depthwise_rows, add_quantize_rows, ad
 
 void add_limit_rows(const std::string& isa);
 
-// Is the SMT neighbour of this core idle? 1 quiet, 0 busy, -1 unclear or no AMX here (limits.cpp).
-int amx_regime();
+// Tells whether the SMT neighbour of this core is idle (limits.cpp): `time` runs a loop of some microseconds. Against
+// the fastest of a run, up to `quiet` times as long means idle, more than `busy` times as long busy.
+struct smt_probe {
+  double (*time)() = nullptr;  // null: no such probe here
+  double quiet = 0, busy = 0;
+};
+smt_probe smt_probe_of(const std::string& isa);
 
 }  // namespace bench

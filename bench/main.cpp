@@ -32,7 +32,7 @@ namespace {
 struct sample {
   double seconds = 0;  // of one call; 0: not measured
   bool preempted = false;
-  int regime = -1;  // 0 busy, 1 quiet, -1 unknown
+  double before = 0, after = 0;  // of the probe of the SMT neighbour
 };
 
 struct measured {
@@ -103,7 +103,7 @@ int pin(int core) {
   return core;
 }
 
-void measure(measured& m, double slice, bool tag_regime) {
+void measure(measured& m, double slice, const smt_probe& probe) {
   sample s;
   if (!m.is_prepared) {
     m.is_prepared = true;
@@ -119,12 +119,12 @@ void measure(measured& m, double slice, bool tag_regime) {
     const long calls = std::clamp(std::lround(slice / m.estimate), 1L, 100000000L);
     m.ready.time(std::max(1L, calls / 8));  // its data back into the caches
     for (int attempt = 0; attempt < 5; ++attempt) {
-      const int before = tag_regime ? amx_regime() : -1;
+      const double before = probe.time != nullptr ? probe.time() : 0;
       const timing t = m.ready.time(calls);
-      const int after = tag_regime ? amx_regime() : -1;
+      const double after = probe.time != nullptr ? probe.time() : 0;
       const double seconds = t.wall / static_cast<double>(calls);
       const bool preempted = t.wall - t.cpu > 0.02 * t.wall + 5e-6;
-      if (attempt == 0 || !preempted || seconds < s.seconds) s = {seconds, preempted, before == after ? before : -1};
+      if (attempt == 0 || !preempted || seconds < s.seconds) s = {seconds, preempted, before, after};
       if (!preempted) break;
     }
     if (s.seconds > 0) m.estimate = s.seconds;
@@ -132,7 +132,23 @@ void measure(measured& m, double slice, bool tag_regime) {
   m.samples.push_back(s);
 }
 
-void report(benchmark::State& state, const measured& m, std::size_t& next) {
+// Was the SMT neighbour idle before and after this slice? 1 quiet, 0 busy, -1 unclear. `fastest`: the probe's in this
+// run.
+int regime(const sample& s, const smt_probe& probe, double fastest) {
+  if (probe.time == nullptr) return -1;
+  if (std::max(s.before, s.after) <= probe.quiet * fastest) return 1;
+  return std::min(s.before, s.after) > probe.busy * fastest ? 0 : -1;
+}
+
+double fastest_probe(const std::vector<measured>& all) {
+  double fastest = 1;
+  for (const measured& m : all)
+    for (const sample& s : m.samples)
+      if (s.seconds > 0) fastest = std::min({fastest, s.before, s.after});
+  return fastest;
+}
+
+void report(benchmark::State& state, const measured& m, std::size_t& next, const smt_probe& probe, double fastest) {
   for (auto _ : state) {
     const sample s = next < m.samples.size() ? m.samples[next++] : sample{};
     if (s.seconds <= 0) {
@@ -147,7 +163,7 @@ void report(benchmark::State& state, const measured& m, std::size_t& next) {
       state.counters["checked"] = static_cast<double>(m.ready.checked);
     }
     if (s.preempted) state.counters["preempted"] = 1;
-    if (s.regime >= 0) state.counters["regime"] = s.regime;
+    if (const int r = regime(s, probe, fastest); r >= 0) state.counters["regime"] = r;
     state.SetLabel((m.ready.wrong > 0 ? "WRONG " : "") + m.ready.note);
   }
 }
@@ -203,8 +219,8 @@ int run(int argc, char** argv) {
 
   if (!add_all_rows(o.cases, o.isa)) return 2;
   std::vector<measured> selected = select(benchmark::GetBenchmarkFilter());
+  const smt_probe probe = smt_probe_of(o.isa);
   if (!o.list) {
-    const bool tag_regime = o.isa == "amx";
     std::mt19937 random(12345);
     std::map<std::string, std::vector<measured*>> cases;
     for (measured& m : selected) cases[m.what->name.substr(0, m.what->name.find("/peer:"))].push_back(&m);
@@ -214,15 +230,17 @@ int run(int argc, char** argv) {
       std::shuffle(order.begin(), order.end(), random);
       for (std::vector<measured*>& members : order) {
         std::shuffle(members.begin(), members.end(), random);
-        for (measured* m : members) measure(*m, o.slice, tag_regime);
+        for (measured* m : members) measure(*m, o.slice, probe);
       }
       std::cerr << "round " << round + 1 << " of " << o.rounds << "\n";
     }
   }
+  const double fastest = fastest_probe(selected);
   std::vector<std::size_t> next(selected.size(), 0);
   for (std::size_t i = 0; i < selected.size(); ++i) {
     const measured& m = selected[i];
-    benchmark::RegisterBenchmark(m.what->name.c_str(), [&m, &next, i](benchmark::State& s) { report(s, m, next[i]); })
+    benchmark::RegisterBenchmark(m.what->name.c_str(),
+                                 [&, i](benchmark::State& s) { report(s, selected[i], next[i], probe, fastest); })
         ->Iterations(1)
         ->UseManualTime()
         ->Repetitions(m.ready.time || o.list ? o.rounds : 1)

@@ -4,10 +4,14 @@
     build/bench/bin/quantal_bench --benchmark_out=r.json && bench/report.py r.json --gate bench/cases.json
     bench/report.py --run build/bench/bin/quantal_bench [--filter RE] --gate bench/cases.json
 
-Per row: time, share of the machine's limit (its best round of the same run), ratio to the best right-answering peer (its
-time / ours; above 1 we are faster) with a 95 % interval, verdict. Per family the geometric mean of the ratios. A list
+Per row: time, share of the machine's limit, ratio to the best right-answering peer (its time / ours; above 1 we are
+faster) with a 95 % interval, verdict. Per family the geometric mean of the ratios. A list
 (sum_ratio) compares sums of times over its rows. Sample i of every row is from round i, so ratios are taken within a
 round and their median is stated; the interval is that of order statistics (no distribution assumed).
+
+Shares: median speed over the limit's median speed, both from slices of the same run in the same regime (SMT neighbour
+idle: `quiet`, or `busy`; quantal_bench tags each slice). A gate asks for the quiet one, and for the busy one where it has
+`share_busy` or nothing was quiet. `of best` is the median of all slices over the limit's best slice.
 
 Peers whose outputs differ from the integer reference (counter `wrong`) are named but never count. "not judged": the
 row was not measured (this CPU has no such ISA, or another run measures it) or has too few samples, and says which.
@@ -81,8 +85,9 @@ def ratio_samples(ours, other):
 class Result:
     def __init__(self, gate, name):
         self.gate, self.name, self.verdict, self.why = gate, name, NOT_JUDGED, []
-        self.time = self.rate = self.share = self.ratio = self.low = self.high = None
-        self.peer = self.regime = ""
+        self.time = self.rate = self.of_best = self.ratio = self.low = self.high = None
+        self.shares = {}  # regime -> share; "any" where too few slices of one regime were measured
+        self.peer = ""
         self.wrong_peers, self.undecided = [], False
 
     def judge(self, good, text):
@@ -105,22 +110,14 @@ def judge_row(rows, gate, name, cases):
         return out
     out.time = median(row.samples.values())
     out.rate = row.rate / out.time if row.rate else None
-    known = [r for r in row.regimes.values() if r is not None]
-    if known:
-        out.regime = "quiet" if sum(known) * 2 > len(known) else "busy"
     out.judge(row.wrong == 0, f"{row.wrong} of {row.checked} outputs wrong")
     if "share" in gate:
         limit = row.run.get(gate["limit"])
-        # Its best round: the loop settles at different speeds (rows.hpp), and a limit is the best of them.
-        shares = [] if limit is None or not limit.samples else [
-            (weight(row, gate) / t) / (limit.rate / min(limit.samples.values())) for t in row.samples.values()]
-        if shares:
-            out.share = median(shares)
-            needed = gate.get("share_busy", gate["share"]) if out.regime == "busy" else gate["share"]
-            out.judge(out.share >= needed, f"{out.share:.1%} of {gate['limit']}, {needed:.0%} needed")
-        else:
+        if limit is None or not limit.samples:
             out.undecided = True
             out.why.append(f"{gate['limit']} not measured in this run")
+        else:
+            judge_share(out, row, limit, gate, cases["min_samples"])
     if "max_us" in gate:
         out.judge(out.time * 1e6 <= gate["max_us"], f"{out.time * 1e6:.3f} us, {gate['max_us']} allowed")
     if "min_gbps" in gate:
@@ -146,6 +143,26 @@ def judge_row(rows, gate, name, cases):
     if out.undecided and out.verdict == "pass":  # what could be judged is good, but not all could
         out.verdict = NOT_JUDGED
     return out
+
+
+REGIMES = {"quiet": 1, "busy": 0}  # counter `regime`
+
+
+def judge_share(out, row, limit, gate, min_samples):
+    def share(of_row, of_limit):
+        return weight(row, gate) / of_row / (limit.rate / of_limit)
+
+    out.of_best = share(out.time, min(limit.samples.values()))
+    for regime, tag in REGIMES.items():
+        ours, theirs = ([t for i, t in r.samples.items() if r.regimes[i] == tag] for r in (row, limit))
+        if min(len(ours), len(theirs)) >= min_samples:
+            out.shares[regime] = share(median(ours), median(theirs))
+    if not out.shares:
+        out.shares["any"] = share(out.time, median(limit.samples.values()))
+    for regime, value in out.shares.items():
+        needed = gate["share"] if regime != "busy" else gate.get("share_busy", gate["share"] if len(out.shares) == 1 else None)
+        if needed is not None:
+            out.judge(value >= needed, f"{value:.1%} of {gate['limit']} ({regime}), {needed:.0%} needed")
 
 
 def weight(row, gate):
@@ -230,13 +247,14 @@ def time_text(seconds):
 
 
 def table(results, markdown):
-    head = ["row", "time", "G/s", "share", "ratio", "interval", "best right peer", "wrong peers", "verdict"]
+    head = ["row", "time", "G/s", "share quiet", "busy", "of best", "ratio", "interval", "best right peer", "wrong peers", "verdict"]
     lines = []
     for r in results:
         if r.verdict == NOT_JUDGED and markdown and r.time is None:
             continue
-        lines.append([r.name + (f" ({r.regime})" if r.regime else ""), time_text(r.time),
-                      figure(r.rate and r.rate / 1e9, ".1f"), figure(r.share, ".1%"), figure(r.ratio, ".2f"),
+        quiet = figure(r.shares.get("quiet"), ".1%") or ("any: " + figure(r.shares["any"], ".1%") if "any" in r.shares else "")
+        lines.append([r.name, time_text(r.time), figure(r.rate and r.rate / 1e9, ".1f"), quiet,
+                      figure(r.shares.get("busy"), ".1%"), figure(r.of_best, ".1%"), figure(r.ratio, ".2f"),
                       "" if r.low is None else f"{r.low:.2f}-{r.high:.2f}", r.peer, " ".join(r.wrong_peers),
                       r.verdict + (f": {'; '.join(r.why)}" if r.why else "")])
     if markdown:
@@ -272,7 +290,10 @@ def main():
     for limit in sorted(n for n in rows if n.startswith("limit/")):
         r = rows[limit]
         if r.samples:
-            print(("- " if o.markdown else "") + f"{limit}: {r.rate / min(r.samples.values()) / 1e9:.1f} G/s")
+            medians = [f"{regime} {r.rate / median(times) / 1e9:.1f} ({len(times)} slices)" for regime, tag in REGIMES.items()
+                       if (times := [t for i, t in r.samples.items() if r.regimes[i] == tag])]
+            best = f"best {r.rate / min(r.samples.values()) / 1e9:.1f}"
+            print(("- " if o.markdown else "") + f"{limit}, G/s: {', '.join([*medians, best])}")
     for family, (mean, count) in geometric_means(judged).items():
         print(("- " if o.markdown else "") + f"geometric mean of the ratios, {family}: {mean:.2f} ({count} rows)")
     counts = {v: sum(r.verdict == v for r in judged) for v in ("pass", "FAIL", NOT_JUDGED)}

@@ -56,24 +56,6 @@ std::function<timing(long)> repeat(Call call) {
   };
 }
 
-// A loop at the machine's limit: the fastest of bursts of 8 calls stands for all. Such loops fall into steady states of
-// different speed (multiply and add on four ports of Zen 3: 101 to 169 GOPS at one clock), and a limit is the best one.
-template <class Call>
-std::function<timing(long)> fastest(Call call) {
-  return [call = std::move(call)](long calls) mutable {
-    constexpr long burst = 8;
-    double best = 1e9;
-    for (long done = 0; done < calls; done += burst) {
-      const timing t = time_loop([&] {
-        for (long i = 0; i < burst; ++i) call();
-      });
-      best = t.wall < best ? t.wall : best;
-    }
-    best *= static_cast<double>(calls) / burst;
-    return timing{best, best};
-  };
-}
-
 // For data that kernels meet in practice: 64-byte aligned.
 template <class T>
 struct aligned {

@@ -3,7 +3,7 @@
 #   DIR/venv      ONNX Runtime and LiteRT (XNNPACK of its year) for server.py: pass --peer_python=DIR/venv/bin/python
 #   DIR/onednn3   oneDNN 3.6 as PaddlePaddle's wheel carries it (OpenMP build), with headers of oneDNN 3:
 #                 cmake --preset bench -DQUANTAL_ONEDNN3_LIBRARY=DIR/onednn3/libdnnl.so.3 -DQUANTAL_ONEDNN3_INCLUDE=DIR/onednn3/include
-# numpy's and torch's observers: Debian's python3-numpy, python3-torch with --peer_python=DIR/venv/bin/python,python3
+# numpy's and torch's observers: Debian's python3-numpy, python3-torch with --peer_python=DIR/venv/bin/python,/usr/bin/python3
 # oneDNN 2 and XNNPACK: Debian's libdnnl-dev, libxnnpack-dev.
 set -euo pipefail
 dir=${1:?usage: get.sh DIR}

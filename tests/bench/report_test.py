@@ -38,10 +38,10 @@ def samples(name, microseconds, rounds=9, rate=None, **counters):
 
 
 def good():
-    """Everything passes: 100 Gop/s limit, our product at 90, peers slower; the list twice as fast as its peer."""
+    """Everything passes: 100 Gop/s limit, our product at 90, peers slower; the list twice as fast as its peer. No regimes."""
     ops = ("GOPS", 0.001)
     return [
-        *samples("limit/avx2_maddwd", 10 / 0.96, rate=ops),  # the best of its rounds is 4 % faster: 10
+        *samples("limit/avx2_maddwd", 10, rate=ops),  # the best of its rounds is 4 % faster: 9.6
         *samples("gemm_u8s8/avx2/64x64x64", 10 / 0.9, rate=ops, wrong=0, checked=500),
         *samples("gemm_u8s8/avx2/64x64x64/peer:a", 20, rate=ops, wrong=0, checked=500),
         *samples("gemm_u8s8/avx2/64x64x64/peer:b", 30, rate=ops, wrong=0, checked=500),
@@ -81,7 +81,8 @@ class ReportTest(unittest.TestCase):
                          {"gemm_u8s8/amx/64x64x64", "gemm_u8s8/amx/8x8x8"})
         self.assertEqual(rows["gemm_u8s8/amx/64x64x64"].verdict, report.NOT_JUDGED)
         r = rows["gemm_u8s8/avx2/64x64x64"]
-        self.assertAlmostEqual(r.share, 0.9, places=6)
+        self.assertAlmostEqual(r.shares["any"], 0.9, places=6)
+        self.assertAlmostEqual(r.of_best, 0.9 * 0.96, places=6)
         self.assertEqual((r.peer, r.wrong_peers), ("a", ["saturating"]))
         self.assertAlmostEqual(r.ratio, 1.8, places=6)
         self.assertTrue(r.low <= r.ratio <= r.high)
@@ -93,7 +94,7 @@ class ReportTest(unittest.TestCase):
     def test_share_below_the_gate_fails(self):
         code, out, rows = self.run_report(scaled(good(), "gemm_u8s8/avx2/64x64x64", 1.2))
         self.assertEqual((code, rows["gemm_u8s8/avx2/64x64x64"].verdict), (1, "FAIL"))
-        self.assertIn("75.0% of limit/avx2_maddwd, 80% needed", out)
+        self.assertIn("75.0% of limit/avx2_maddwd (any), 80% needed", out)
 
     def test_slower_than_a_right_peer_fails(self):
         code, _, rows = self.run_report(scaled(good(), "gemm_u8s8/avx2/64x64x64/peer:b", 0.3))
@@ -124,13 +125,34 @@ class ReportTest(unittest.TestCase):
         self.assertEqual((code, rows["overhead/avx2/1x16x64"].verdict), (0, report.NOT_JUDGED))
         self.assertIn("8 clean samples, 9 needed", out)
 
+    def regimes(self, name, quiet, busy, rate=("GOPS", 0.001)):
+        """9 slices with an idle neighbour, then 9 with a busy one; samples() spreads each by 4 %."""
+        second = [dict(b, repetition_index=b["repetition_index"] + 9) for b in samples(name, busy, rate=rate, regime=0)]
+        return samples(name, quiet, rate=rate, regime=1) + second
+
+    def test_shares_compare_slices_of_one_regime(self):
+        rest = [b for b in good() if b["name"] not in ("limit/avx2_maddwd", "gemm_u8s8/avx2/64x64x64")]
+        _, out, rows = self.run_report(rest + self.regimes("limit/avx2_maddwd", 10, 16) + self.regimes("gemm_u8s8/avx2/64x64x64", 12, 17))
+        r = rows["gemm_u8s8/avx2/64x64x64"]
+        self.assertEqual(r.verdict, "pass")
+        self.assertAlmostEqual(r.shares["quiet"], 10 / 12, places=6)
+        self.assertAlmostEqual(r.shares["busy"], 16 / 17, places=6)
+        self.assertLess(r.of_best, 0.75)  # all slices over the best of the limit: what the neighbour makes of it
+        self.assertIn("limit/avx2_maddwd, G/s: quiet 100.0 (9 slices), busy 62.5 (9 slices), best 104.2", out)
+
+    def test_busy_slices_do_not_help_the_quiet_share(self):
+        rest = [b for b in good() if b["name"] not in ("limit/avx2_maddwd", "gemm_u8s8/avx2/64x64x64")]
+        code, out, _ = self.run_report(rest + self.regimes("limit/avx2_maddwd", 10, 20) + self.regimes("gemm_u8s8/avx2/64x64x64", 13, 13))
+        self.assertEqual(code, 1)
+        self.assertIn("76.9% of limit/avx2_maddwd (quiet), 80% needed", out)
+
     def test_busy_regime_has_its_own_share(self):
-        amx = [*samples("limit/amx_tdpbusd", 10 / 0.96, rate=("GOPS", 0.001)),
-               *samples("gemm_u8s8/amx/64x64x64", 30, rate=("GOPS", 0.001), regime=0),
-               *samples("gemm_u8s8/amx/8x8x8", 30, rate=("GOPS", 0.001), regime=1)]
-        code, _, rows = self.run_report(good() + amx)
+        amx = [*self.regimes("limit/amx_tdpbusd", 10, 10), *self.regimes("gemm_u8s8/amx/64x64x64", 15, 30),
+               *self.regimes("gemm_u8s8/amx/8x8x8", 15, 50)]
+        code, out, rows = self.run_report(good() + amx)
         self.assertEqual(code, 1)
         self.assertEqual((rows["gemm_u8s8/amx/64x64x64"].verdict, rows["gemm_u8s8/amx/8x8x8"].verdict), ("pass", "FAIL"))
+        self.assertIn("20.0% of limit/amx_tdpbusd (busy), 26% needed", out)
 
     def test_a_row_without_its_limit_is_not_judged(self):
         code, out, rows = self.run_report([b for b in good() if b["name"] != "limit/avx2_maddwd"])
