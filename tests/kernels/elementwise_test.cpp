@@ -282,35 +282,71 @@ TEST_CASE("P12_quantize_array_equals_quantize_for_any_granularity_and_number_of_
   CHECK(q[0] == 0x55);
 }
 
-// Long runs may leave out the correction (two products) where a search over the ties allows it. Inputs beside every
-// tie; NaN, infinities and values far outside among them.
+// Long runs may leave out the correction (two products) where a search over the ties allows it, and look at the CPU's
+// flag instead of the numbers. Inputs beside every tie; every other round with NaN, infinities and values far outside.
 TEST_CASE("quantize of long runs equals the reference beside every tie of many scales") {
   std::mt19937 random(13);
-  std::vector<float> x(4096);
+  std::vector<float> x(4096 + 16);
   std::vector<std::int8_t> q(x.size()), q_ref(x.size());
-  const elementwise_table& t = elementwise();
-  for (int round = 0; round < 1500; ++round) {
-    const std::uint32_t mask = round % 3 == 0 ? 0xfffff000u : 0xffffffffu;
-    const quant_params p{f32_of_bits((0x3c000000u + static_cast<std::uint32_t>(random() % 0x02000000u)) & mask),
-                         static_cast<std::int32_t>(random() % 256) - 128};
-    const quantize_run run{p, round % 2 == 0 ? code_limits{-128, 127} : code_limits{-127, 127}, false, false};
-    std::size_t n = 0;
-    for (int k = 0; n + 10 <= x.size() && k <= 260; ++k) {
-      const float tie = static_cast<float>((k + 0.5) * double{p.scale});
-      for (std::uint32_t d = 0; d < 5; ++d) {
-        x[n] = f32_of_bits(bits_of_f32(tie) + d - 2);
-        x[n + 1] = -x[n];
-        n += 2;
+  std::vector<std::uint8_t> u(x.size()), u_ref(x.size());
+  for (const elementwise_table* t : tables()) {
+    INFO(t->isa);
+    for (int round = 0; round < 1500; ++round) {
+      const std::uint32_t mask = round % 3 == 0 ? 0xfffff000u : 0xffffffffu;
+      const quant_params p{f32_of_bits((0x3c000000u + static_cast<std::uint32_t>(random() % 0x02000000u)) & mask),
+                           static_cast<std::int32_t>(random() % 256) - 128};
+      quantize_run run{p, round % 2 == 0 ? code_limits{-128, 127} : code_limits{-127, 127}, false, false};
+      std::size_t n = 0;
+      for (int k = 0; n + 10 <= 4096 && k <= 260; ++k) {
+        const float tie = static_cast<float>((k + 0.5) * double{p.scale});
+        for (std::uint32_t d = 0; d < 5; ++d) {
+          x[n] = f32_of_bits(bits_of_f32(tie) + d - 2);
+          x[n + 1] = -x[n];
+          n += 2;
+        }
+      }
+      while (n < x.size()) x[n++] = 130.0f * p.scale;
+      x[300] = 40000 * p.scale;  // beyond 16 bits, which needs no care
+      x[400] = -40000 * p.scale;
+      if (round % 4 >= 2) {
+        x[7] = std::numeric_limits<float>::infinity();
+        x[100] = std::numeric_limits<float>::quiet_NaN();
+        x[200] = -std::numeric_limits<float>::infinity();
+        x[3000] = 3e38f;
+      }
+      t->quantize_s8(x.data(), n, run, q.data());
+      ref.quantize_s8(x.data(), n, run, q_ref.data());
+      REQUIRE(same_bits(q, q_ref));
+      run.params.zero_point += 128;
+      run.codes = round % 2 == 0 ? code_limits{0, 255} : code_limits{1, 255};
+      t->quantize_u8(x.data(), n, run, u.data());
+      ref.quantize_u8(x.data(), n, run, u_ref.data());
+      REQUIRE(same_bits(u, u_ref));
+    }
+  }
+}
+
+// One number that needs care, in each place of a run of several blocks and a tail: before, after and at a block's end.
+TEST_CASE("D1_one_nan_in_a_long_run_is_found_wherever_it_is") {
+  constexpr std::size_t block = 1 << 14, n = 2 * block + 100;
+  const float specials[] = {std::numeric_limits<float>::quiet_NaN(), f32_of_bits(0x7f800001u),
+                            std::numeric_limits<float>::infinity(), 3e38f, -3e38f};
+  std::vector<std::int8_t> q(n), q_ref(n);
+  for (const elementwise_table* t : tables()) {
+    INFO(t->isa);
+    for (const bool reciprocal : {false, true}) {
+      for (const float scale : {0.02f, 0.25f, 0x1p-100f}) {
+        const quantize_run run{{scale, 5}, {-128, 127}, false, reciprocal};
+        for (const float special : specials) {
+          for (const std::size_t at : {std::size_t{0}, block - 1, block, 2 * block - 1, 2 * block, n - 1}) {
+            std::vector<float> x(n, 7.5f * scale);
+            x[at] = special;
+            t->quantize_s8(x.data(), n, run, q.data());
+            ref.quantize_s8(x.data(), n, run, q_ref.data());
+            REQUIRE(same_bits(q, q_ref));
+          }
+        }
       }
     }
-    x[7] = std::numeric_limits<float>::infinity();
-    x[100] = std::numeric_limits<float>::quiet_NaN();
-    x[200] = -std::numeric_limits<float>::infinity();
-    x[300] = 40000 * p.scale;
-    x[400] = -40000 * p.scale;
-    while (n < x.size()) x[n++] = 3e38f;
-    t.quantize_s8(x.data(), n, run, q.data());
-    ref.quantize_s8(x.data(), n, run, q_ref.data());
-    REQUIRE(same_bits(q, q_ref));
   }
 }

@@ -8,13 +8,15 @@
 // for scales in [2^-90, 2^90], where nothing can underflow or overflow. Long runs save one more: with 1 / scale as a
 // sum of two floats, q = fma(x, high, x * low) is within 2^-46.4 of the quotient, and the code is right unless a float
 // x has its quotient that close to where the code changes. `two_products_suffice` looks for such an x (one scale in
-// about a thousand has one). Tails go through a buffer on the stack: no byte outside the arrays is touched. Nothing
-// here calls an inline function of the headers below: a copy of it compiled for this ISA could replace the baseline one
-// at link time. Freestanding.
+// about a thousand has one). Long runs do not look for NaN and overflow either: the CPU's flag tells, per block,
+// whether there was one, and such a block is done again with care. Tails go through a buffer on the stack: no byte
+// outside the arrays is touched. Nothing here calls an inline function of the headers below: a copy of it compiled for
+// this ISA could replace the baseline one at link time. Freestanding.
 #pragma once
 #include "quantal/base/fp_env.hpp"
 #include "quantal/kernels/copy.hpp"
 #include "quantal/kernels/elementwise.hpp"
+#include "quantal/kernels/invalid_flag.hpp"
 
 namespace quantal::kernels::simd {
 inline namespace QUANTAL_KERNEL_COPY {
@@ -109,11 +111,11 @@ template <class V, quotient How, class Code, class Narrowing>
   }
 }
 
-template <class V, quotient How, bool Clamped, class Code>
-[[gnu::noinline]] void quantize_loop(const float* x, size_t n, const quantize_run& run, Code* q) noexcept {
+// Any n at all: whole steps, then a tail by way of a buffer.
+template <class V, quotient How, class Code, class Narrowing>
+[[gnu::always_inline]] inline void quantize_steps(const float* x, size_t n, const run_vectors<V>& c,
+                                                  const Narrowing& narrow, Code* q) noexcept {
   constexpr size_t step = 4 * V::width;
-  const run_vectors<V> c = broadcast<V, How>(run);
-  const typename V::template narrowing<Code, Clamped> narrow(run.params.zero_point, run.codes.min, run.codes.max);
   size_t i = 0;
   for (; i + step <= n; i += step) quantize_step<V, How>(x + i, c, narrow, q + i);
   if (i == n) return;
@@ -122,6 +124,51 @@ template <class V, quotient How, bool Clamped, class Code>
   for (size_t k = 0; k < step; ++k) in[k] = i + k < n ? x[i + k] : 0.0f;
   quantize_step<V, How>(in, c, narrow, out);
   for (size_t k = 0; i + k < n; ++k) q[i + k] = out[k];
+}
+
+// RNE(x / scale) of the vector at x, nothing looked at.
+template <class V, quotient How>
+[[gnu::always_inline]] inline typename V::s32 bare_steps(const float* x, const run_vectors<V>& c) noexcept {
+  if constexpr (How == quotient::two_products) return V::to_s32(V::fma_of(x, c.inverse, V::mul(V::load(x), c.rest)));
+  return V::to_s32(divide<V, How>(V::load(x), c));
+}
+
+// Blocks of four steps without a look at the numbers, each followed by a look at the CPU's flag. Returns how many
+// numbers are done, all but a tail.
+template <class V, quotient How, class Code, class Narrowing>
+[[gnu::always_inline]] inline size_t quantize_blocks(const float* x, size_t n, const run_vectors<V>& c,
+                                                     const Narrowing& narrow, Code* q) noexcept {
+  constexpr size_t w = V::width, step = 8 * V::width, block = size_t{1} << 14;
+  size_t i = 0;
+  while (i + step <= n) {
+    const size_t start = i;
+    const size_t end = n - i > block ? i + block : n;
+    for (; i + step <= end; i += step) {
+      const float* p = x + i;
+      narrow.store(q + i, bare_steps<V, How>(p, c), bare_steps<V, How>(p + w, c), bare_steps<V, How>(p + 2 * w, c),
+                   bare_steps<V, How>(p + 3 * w, c));
+      narrow.store(q + i + 4 * w, bare_steps<V, How>(p + 4 * w, c), bare_steps<V, How>(p + 5 * w, c),
+                   bare_steps<V, How>(p + 6 * w, c), bare_steps<V, How>(p + 7 * w, c));
+    }
+    if (__builtin_expect(invalid_flag::raised(), 0)) {
+      for (size_t k = start; k < i; k += step / 2) quantize_step<V, How>(x + k, c, narrow, q + k);
+      invalid_flag::forget();
+    }
+  }
+  return i;
+}
+
+inline constexpr size_t long_run = 4096;  // from here the search for two_products and the look at the flag pay
+
+template <class V, quotient How, bool Clamped, class Code>
+[[gnu::noinline]] void quantize_loop(const float* x, size_t n, const quantize_run& run, Code* q) noexcept {
+  const run_vectors<V> c = broadcast<V, How>(run);
+  const typename V::template narrowing<Code, Clamped> narrow(run.params.zero_point, run.codes.min, run.codes.max);
+  size_t done = 0;
+  if constexpr (V::impossible_is_lowest && invalid_flag::known) {
+    if (n >= long_run && invalid_flag::works()) done = quantize_blocks<V, How>(x, n, c, narrow, q);
+  }
+  quantize_steps<V, How>(x + done, n - done, c, narrow, q + done);
 }
 
 template <class V, quotient How>
@@ -259,7 +306,6 @@ template <class V>
   for (size_t i = 1; i < V::width; ++i) least = lanes[i] < least ? lanes[i] : least;
   return least >= 15;
 }
-inline constexpr size_t long_run = 4096;  // from here the search for two_products pays
 
 template <class V, class Code>
 void quantize(const float* x, size_t n, const quantize_run& run, Code* q) noexcept {

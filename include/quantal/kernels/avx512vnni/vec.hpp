@@ -36,6 +36,11 @@ struct vec {
   }
   static f32 div(f32 a, f32 b) noexcept { return _mm512_div_ps(a, b); }
   static f32 fma(f32 a, f32 b, f32 c) noexcept { return _mm512_fmadd_ps(a, b, c); }
+  // fma(*x, b, c), x read by the instruction itself: a load that the compiler shares with another use is one more.
+  static f32 fma_of(const float* x, f32 b, f32 c) noexcept {
+    __asm__("vfmadd231ps %1, %2, %0" : "+v"(c) : "m"(*reinterpret_cast<const float(*)[width]>(x)), "v"(b));
+    return c;
+  }
   static f32 fnma(f32 a, f32 b, f32 c) noexcept { return _mm512_fnmadd_ps(a, b, c); }
   static f32 min(f32 a, f32 b) noexcept { return _mm512_min_ps(a, b); }
   static f32 max(f32 a, f32 b) noexcept { return _mm512_max_ps(a, b); }
