@@ -24,7 +24,7 @@ prepared prepare_observer(const problem_ptr& p) {
     r.note = "no such observer";
     return r;
   }
-  r.time = repeat([p, o] { o->observe(p->values.data(), p->values.size()); });
+  r.time = repeat([p, o] { (void)o->observe(p->values.data(), p->values.size()); });
   return r;
 }
 

@@ -165,7 +165,10 @@ result<calibration> calibrate(std::shared_ptr<const ir::model> m, const std::vec
       failed = true;
       return;
     }
-    it->second->observe(value.as<float>(), static_cast<std::size_t>(value.elements()));
+    if (auto seen = it->second->observe(value.as<float>(), static_cast<std::size_t>(value.elements())); !seen) {
+      trouble = std::move(seen).failure().at(std::string(name));
+      failed = true;
+    }
   };
 
   QUANTAL_CHECK(samples.rewind());

@@ -11,7 +11,7 @@ namespace {
 
 range clipped(const char* name, const std::vector<float>& x, const method_options& o, const quant_target& t = {}) {
   auto seen = find_method(name)->make_observer(o);
-  seen->observe(x.data(), x.size());
+  REQUIRE(seen->observe(x.data(), x.size()));
   auto r = find_method(name)->clip(seen->stats(), o, t);
   REQUIRE(r);
   return *r;
@@ -57,7 +57,7 @@ TEST_CASE("c7: onnxruntime entropy, and how many candidates it tried") {
   REQUIRE(r.max == Approx(5.792441).epsilon(1e-6));
   REQUIRE(r.candidates == 1024 - 64 + 1);
   auto seen = make_observer("tool_histogram", o);
-  seen->observe(x.data(), x.size());
+  REQUIRE(seen->observe(x.data(), x.size()));
   REQUIRE(choose_entropy_onnxruntime(seen->stats().bins->counts, 128).divergence == Approx(0.04932).epsilon(2e-4));
   o.quantized_bins = 256;
   r = clipped("entropy_onnxruntime", x, o);
@@ -200,15 +200,15 @@ TEST_CASE("the tools' grids grow as the tools do, but not without bound") {
   method_options o = on(grid::onnxruntime, 2048);
   auto h = make_observer("tool_histogram", o);
   const float small[2] = {-1e-6f, 1e-6f}, big[3] = {-1e6f, 1e6f, 0};
-  h->observe(small, 2);
-  h->observe(big, 3);
+  REQUIRE(h->observe(small, 2));
+  REQUIRE(h->observe(big, 3));
   REQUIRE(h->stats().bins->counts.size() <= static_cast<std::size_t>(max_bins));
   REQUIRE(h->stats().bins->dropped == 2);
   REQUIRE(h->stats().bins->total() == 3);
   o.histogram_grid = grid::onnxruntime_absolute;
   auto a = make_observer("tool_histogram", o);
-  a->observe(small, 2);
-  a->observe(big, 3);
+  REQUIRE(a->observe(small, 2));
+  REQUIRE(a->observe(big, 3));
   REQUIRE(a->stats().bins->counts.size() <= static_cast<std::size_t>(max_bins));
 }
 

@@ -62,7 +62,7 @@ int run(const header& h) {
     if (channels != 0) {
       if (!seen->observe(x.data(), 1, channels, n / channels)) return 1;
     } else {
-      seen->observe(x.data(), n);
+      if (!seen->observe(x.data(), n)) return 1;
     }
   }
   const statistics& s = seen->stats();

@@ -22,7 +22,7 @@ const char* const exact_observers[] = {"min_max", "moments", "histogram"};
 
 statistics seen(const char* observer, const std::vector<float>& x) {
   auto o = make_observer(observer);
-  o->observe(x.data(), x.size());
+  REQUIRE(o->observe(x.data(), x.size()));
   return o->stats();
 }
 
@@ -95,7 +95,7 @@ TEST_CASE("merge: shards in any split and order equal one run bit for bit") {
       for (int k = 0; k < 3; ++k) shard.push_back(make_observer(name));
       for (std::size_t i = 0; i < x.size();) {
         const std::size_t n = std::min(x.size() - i, 1 + r.below(700));
-        shard[r.below(3)]->observe(x.data() + i, n);
+        REQUIRE(shard[r.below(3)]->observe(x.data() + i, n));
         i += n;
       }
       statistics left = shard[0]->stats(), right = shard[1]->stats();
@@ -121,7 +121,7 @@ TEST_CASE("merge: per-channel shards equal one run bit for bit") {
         REQUIRE((o % 2 ? a : b)->observe(x.data() + o * channels * inner, 1, channels, inner));
       REQUIRE(b->merge(*a));
       REQUIRE(b->stats() == whole->stats());
-      flat->observe(x.data(), x.size());
+      REQUIRE(flat->observe(x.data(), x.size()));
       statistics without = whole->stats();
       without.channels.clear();
       REQUIRE(without == flat->stats());                      // the channels together are the tensor
@@ -144,7 +144,7 @@ TEST_CASE("merge: what cannot be merged says so and changes nothing") {
   auto h = make_observer("histogram"), other = make_observer("histogram", few),
        t = make_observer("tool_histogram", tool);
   REQUIRE(h->merge(*other).failure().code == status::calibration);
-  t->observe(x.data(), x.size());
+  REQUIRE(t->observe(x.data(), x.size()));
   REQUIRE(t->merge(*t).failure().code == status::unsupported);
 }
 
@@ -155,7 +155,7 @@ TEST_CASE("histogram: bins hold what their edges say, memory is bounded") {
     method_options o;
     o.bins = 2 << r.below(10);
     auto observer = make_observer("histogram", o);
-    observer->observe(x.data(), x.size());
+    REQUIRE(observer->observe(x.data(), x.size()));
     const statistics& s = observer->stats();
     if (s.count == 0) continue;
     const histogram& h = *s.bins;
@@ -221,7 +221,7 @@ TEST_CASE("c6: the moving average is torch's") {
   o.averaging_constant = 0.1;
   auto a = find_method("moving_average")->make_observer(o);
   const float batches[3][2] = {{-1, 1}, {-2, 3}, {0, 5}};
-  for (const auto& b : batches) a->observe(b, 2);
+  for (const auto& b : batches) REQUIRE(a->observe(b, 2));
   const auto r = find_method("moving_average")->clip(a->stats(), o);
   REQUIRE(r);
   REQUIRE(r->min == Approx(-0.99).epsilon(1e-6));
@@ -250,14 +250,14 @@ TEST_CASE("D2_constant_zero_single_and_empty data") {
     auto o = m->make_observer();
     REQUIRE(m->clip(o->stats()).failure().code == status::calibration);
     const float zeros[3] = {0, -0.0f, 0};
-    o->observe(zeros, 3);
+    REQUIRE(o->observe(zeros, 3));
     auto r = m->clip(o->stats());
     REQUIRE(r);
     REQUIRE(r->degenerate);
     for (const float value : {5.0f, -3.0f, 1e-20f}) {
       auto c = m->make_observer();
       const std::vector<float> same(7, value);
-      c->observe(same.data(), same.size());
+      REQUIRE(c->observe(same.data(), same.size()));
       auto k = m->clip(c->stats());
       REQUIRE(k);
       REQUIRE(std::isfinite(k->min));
@@ -265,7 +265,7 @@ TEST_CASE("D2_constant_zero_single_and_empty data") {
       REQUIRE_FALSE(k->degenerate);
     }
     auto n = m->make_observer();
-    n->observe(&not_a_number, 1);
+    REQUIRE(n->observe(&not_a_number, 1));
     auto only_nan = m->clip(n->stats());
     REQUIRE(only_nan);
     REQUIRE(only_nan->degenerate);
@@ -281,7 +281,7 @@ TEST_CASE("D3_outlier of 1e38 gives a finite range") {
     x[17] = 3e38f;
     x[18] = -3e38f;
     auto o = m->make_observer();
-    o->observe(x.data(), x.size());
+    REQUIRE(o->observe(x.data(), x.size()));
     const auto c = m->clip(o->stats());
     REQUIRE(c);
     REQUIRE(std::isfinite(c->max - c->min));
@@ -297,7 +297,7 @@ TEST_CASE("D4_histogram edge cases: empty bins, percentile 0, 100, above, NaN, f
       o.bins = bins;
       o.quantized_bins = bins < 128 ? 2 : 128;
       auto observer = m->make_observer(o);
-      observer->observe(far.data(), far.size());
+      REQUIRE(observer->observe(far.data(), far.size()));
       for (const dtype t : {dtype::u8, dtype::s8, dtype::u16, dtype::s4, dtype::s2})
         for (const bool symmetric : {false, true}) {
           const auto r = m->clip(observer->stats(), o, {t, symmetric, false});
@@ -307,7 +307,7 @@ TEST_CASE("D4_histogram edge cases: empty bins, percentile 0, 100, above, NaN, f
     }
   }
   auto h = make_observer("histogram");
-  h->observe(far.data(), far.size());
+  REQUIRE(h->observe(far.data(), far.size()));
   const method* p = find_method("percentile");
   method_options o;
   o.percentile = 100;
@@ -325,7 +325,7 @@ TEST_CASE("D5_denormal-only tensors are defined") {
     CAPTURE(m->name);
     auto o = m->make_observer();
     const float x[5] = {tiny, 3 * tiny, -2 * tiny, 0, 7 * tiny};
-    for (int i = 0; i < 100; ++i) o->observe(x, 5);
+    for (int i = 0; i < 100; ++i) REQUIRE(o->observe(x, 5));
     const auto r = m->clip(o->stats());
     REQUIRE(r);
     REQUIRE(std::isfinite(r->min));
@@ -368,8 +368,8 @@ TEST_CASE("D7_every kernel of minimum and maximum gives the same statistics") {
         method_options fast;
         fast.min_max_of = table->min_max_of;
         const auto a = make_observer(name), b = make_observer(name, fast);
-        a->observe(x.data(), x.size());
-        b->observe(x.data(), x.size());
+        REQUIRE(a->observe(x.data(), x.size()));
+        REQUIRE(b->observe(x.data(), x.size()));
         REQUIRE(a->stats() == b->stats());
         REQUIRE(std::signbit(a->stats().min) == std::signbit(b->stats().min));
         ++compared;

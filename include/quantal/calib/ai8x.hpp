@@ -31,7 +31,7 @@ inline statistics ai8x_statistics(const float* w, std::size_t channels, std::siz
   if (channels > 1)
     (void)seen.observe(w, 1, channels, per_channel);
   else
-    seen.observe(w, channels * per_channel);
+    (void)seen.observe(w, channels * per_channel);
   return seen.stats();
 }
 

@@ -3,7 +3,7 @@
 //
 //   const method* m = find_method("Percentile");            // case-insensitive; nullptr: no such method
 //   auto seen = m->make_observer(options);
-//   seen->observe(x, count); ...                            // batch after batch
+//   QUANTAL_CHECK(seen->observe(x, count)); ...             // batch after batch
 //   QUANTAL_TRY(r, m->clip(seen->stats(), options, target));
 //
 // Any method clips any statistics that hold the parts it needs; those of the observer `histogram` hold the parts of all

@@ -3,8 +3,10 @@
 // One class per kind under calib/observers/; each says what it keeps, its memory and whether shards merge exactly.
 // Values are f32; tensor views of f16, bf16 and f64, strided too, are converted on the way in. An observer is not
 // shared between threads: give each thread its own and merge. Every kind can also observe per channel: x is [outer,
-// channels, inner], and each channel gets an observer of the same kind.
+// channels, inner], and each channel gets an observer of the same kind. One call is one batch, per channel too: a
+// channel's values are gathered first, in a copy of a few channels of the batch.
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -36,9 +38,13 @@ class observer {
  public:
   virtual ~observer() = default;
 
-  // Adds `count` values in any order of memory.
-  void observe(const float* x, std::size_t count) {
+  // Adds `count` values in any order of memory, as one batch. Errors: count (values observed per channel before).
+  result<void> observe(const float* x, std::size_t count) {
+    if (!channels_.empty())
+      return error{
+          status::count, "values were observed per channel before, now per tensor", {}, "use one observer for each"};
     if (count != 0) see(x, count);
+    return {};
   }
 
   // Adds x of shape [outer, channels, inner], dense and row-major, channel by channel. The number of channels is that
@@ -54,10 +60,12 @@ class observer {
                    "observed " + std::to_string(channels) + " channels after " + std::to_string(channels_.size()),
                    {},
                    {}};
-    for (std::size_t o = 0; o < outer; ++o)
-      for (std::size_t c = 0; c < channels; ++c) channels_[c]->observe(x + (o * channels + c) * inner, inner);
     collected_ = false;
-    return {};
+    if (outer == 1) {
+      for (std::size_t c = 0; c < channels; ++c) QUANTAL_CHECK(channels_[c]->observe(x + c * inner, inner));
+      return {};
+    }
+    return observe_gathered(x, outer, channels, inner);
   }
 
   // Adds a tensor of f32, f16, bf16 or f64, whole or (axis >= 0) per index of an axis. A dense f32 tensor is read in
@@ -85,11 +93,7 @@ class observer {
     if (axis >= 0)
       return observe(x, static_cast<std::size_t>(v.dims.elements(0, axis)), static_cast<std::size_t>(v.dims[axis]),
                      static_cast<std::size_t>(v.dims.elements(axis + 1, v.dims.rank)));
-    if (!channels_.empty())
-      return error{
-          status::count, "values were observed per channel before, now per tensor", {}, "use one observer for each"};
-    observe(x, static_cast<std::size_t>(v.elements()));
-    return {};
+    return observe(x, static_cast<std::size_t>(v.elements()));
   }
 
   // Everything seen so far. Per channel: `channels`, and the whole tensor's figures where the kind merges.
@@ -152,6 +156,24 @@ class observer {
     return out;
   }
 
+  // Short runs share cache lines: as many channels as one line holds are gathered in one pass.
+  result<void> observe_gathered(const float* x, std::size_t outer, std::size_t channels, std::size_t inner) {
+    const std::size_t most = inner >= 16 ? 1 : 16, count = outer * inner;
+    std::vector<float> values(std::min(most, channels) * count);
+    for (std::size_t first = 0; first < channels; first += most) {
+      const std::size_t together = std::min(most, channels - first);
+      for (std::size_t o = 0; o < outer; ++o) {
+        const float* from = x + (o * channels + first) * inner;
+        float* to = values.data() + o * inner;
+        for (std::size_t i = 0; i < inner; ++i)
+          for (std::size_t c = 0; c < together; ++c) to[c * count + i] = from[c * inner + i];
+      }
+      for (std::size_t c = 0; c < together; ++c)
+        QUANTAL_CHECK(channels_[first + c]->observe(values.data() + c * count, count));
+    }
+    return {};
+  }
+
   void collect() const {
     statistics whole = clone_empty()->stats_;
     std::vector<statistics> parts;
@@ -164,6 +186,7 @@ class observer {
         whole.negative_infinities += s.negative_infinities;
         whole.min = s.min < whole.min ? s.min : whole.min;
         whole.max = s.max > whole.max ? s.max : whole.max;
+        whole.bins.reset();  // an empty histogram would pass for the whole tensor's
       }
     whole.channels = std::move(parts);
     stats_ = std::move(whole);

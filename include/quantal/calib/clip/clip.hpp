@@ -48,11 +48,13 @@ struct method {
   needs part;
   clip_fn function;
   const char* summary;
+  bool (*needs_histogram)(const method_options&) = nullptr;  // with these options; null: never (beyond `part`)
 
   // The observer that gathers what this method needs.
   std::unique_ptr<observer> make_observer(const method_options& options = {}) const {
     const bool tool = part == needs::bins && options.histogram_grid != grid::aligned;
-    return calib::make_observer(tool ? "tool_histogram" : observer_name, options);
+    const bool wider = needs_histogram != nullptr && needs_histogram(options);
+    return calib::make_observer(tool ? "tool_histogram" : wider ? "histogram" : observer_name, options);
   }
 
   // The range for a whole tensor. Errors: calibration (nothing was observed; the statistics lack a part), argument (an

@@ -37,7 +37,11 @@ inline result<range> clip_qat_shift(const statistics& s, const method_options& o
   const double a = std::ldexp(1.0, -shift_exponent(static_cast<float>(t), static_cast<int>(bits_of(target.type))));
   return range{-a, a, false, 0};
 }
-inline constexpr method qat_shift_method{"qat_shift", "min_max", needs::range, &clip_qat_shift,
-                                         "the next power of two (ai8x QAT)"};
+inline constexpr method qat_shift_method{"qat_shift",
+                                         "min_max",
+                                         needs::range,
+                                         &clip_qat_shift,
+                                         "the next power of two (ai8x QAT)",
+                                         [](const method_options& o) { return o.shift_quantile < 1; }};
 
 }  // namespace quantal::calib
