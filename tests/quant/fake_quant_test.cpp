@@ -1,8 +1,10 @@
 #include "quantal/quant/fake_quant.hpp"
 
 #include <catch2/catch.hpp>
+#include <cfenv>
 #include <cmath>
 #include <limits>
+#include <vector>
 
 using namespace quantal;
 
@@ -49,4 +51,45 @@ TEST_CASE("LSQ gradients follow the published formula") {
   REQUIRE(accumulate_lsq(x, dy, 2, {0.5f, 1}, {-8, 7}, shards) == status::ok);
   REQUIRE(accumulate_lsq(x + 2, dy + 2, 2, {0.5f, 1}, {-8, 7}, shards) == status::ok);
   CHECK(shards.scale == g.scale);
+}
+
+TEST_CASE("fake quantization and its gradients do not depend on the rounding mode") {
+  constexpr std::size_t n = 20000;
+  constexpr quant_params p{0.0137F, 3};
+  constexpr code_limits codes{0, 255};
+  std::vector<float> x, dy;
+  for (std::size_t i = 0; i < n; ++i) {
+    x.push_back((static_cast<float>(i) - 10000.0F) * 0.00137F);
+    dy.push_back(0.1F * static_cast<float>(i % 17) - 0.7F);
+  }
+  struct results {
+    std::vector<float> y = std::vector<float>(n), dx = std::vector<float>(n), back = std::vector<float>(n);
+    std::vector<std::uint8_t> q = std::vector<std::uint8_t>(n);
+    lsq_gradient g;
+    bool ok = true;
+  };
+  const auto run = [&](int mode, results& r) {
+    const int before = std::fegetround();
+    std::fesetround(mode);
+    r.ok = fake_quantize(x.data(), shape(n), {&p.scale, &p.zero_point, 1, -1, 0}, dtype::u8, r.y.data()) == status::ok;
+    r.ok = r.ok && fake_quantize_gradient(x.data(), dy.data(), n, p, codes, r.dx.data()) == status::ok;
+    r.ok = r.ok && accumulate_lsq(x.data(), dy.data(), n, p, codes, r.g) == status::ok;
+    r.ok = r.ok && quantize(x.data(), n, p, dtype::u8, r.q.data()) == status::ok;
+    r.ok = r.ok && dequantize(r.q.data(), n, p, dtype::u8, r.back.data()) == status::ok;
+    std::fesetround(before);
+  };
+  results nearest;
+  run(FE_TONEAREST, nearest);
+  REQUIRE(nearest.ok);
+  CHECK((nearest.y == nearest.back));
+  for (const int mode : {FE_DOWNWARD, FE_UPWARD, FE_TOWARDZERO}) {
+    CAPTURE(mode);
+    results r;
+    run(mode, r);
+    REQUIRE(r.ok);
+    CHECK((r.y == nearest.y));
+    CHECK((r.dx == nearest.dx));
+    CHECK(r.g.scale == nearest.g.scale);
+    CHECK(r.g.zero_point == nearest.g.zero_point);
+  }
 }
