@@ -37,6 +37,22 @@ for core in "${cores[@]}"; do
   done
 done
 
+# K16: planned kernels. Without FPU code floating-point arithmetic is a call of libgcc's helpers: only f32 outputs and the residual
+# of the f32 contract may have one.
+soft=(-mcpu=cortex-m4 -mthumb -mfloat-abi=soft)
+float_users() {  # float_users OBJECT: the functions that compute with floats
+  arm-none-eabi-objdump -drC "$1" | awk '/^[0-9a-f]+ </{name=$0} /__aeabi_([fd](add|sub|mul|div|rsub|2)|c[fd]|[fd]cmp|u?[il]2[fd])/{print name}' |
+    grep -oE '[a-z_]+\(' | sort -u | grep -E '^[a-z_]+\($' | tr -d '(' | tr '\n' ' '
+}
+if command -v arm-none-eabi-g++ >/dev/null; then
+  if arm-none-eabi-g++ "${soft[@]}" "${language[@]}" -O1 -fno-inline -c "$here/kernels_path.cpp" -o "$work/kernels.o" &&
+    [ "$(float_users "$work/kernels.o")" = "finish_code finish_real " ]; then pass "K16 gemm, conv, depthwise: floats only in f32 outputs and f32 residuals"
+  else fail "K16: floats in $(float_users "$work/kernels.o")"; fi
+  echo 'extern "C" int planted(int x, float y) { return int(float(x) * y); }' >"$work/planted.cpp"
+  arm-none-eabi-g++ "${soft[@]}" "${language[@]}" -O1 -c "$work/planted.cpp" -o "$work/planted.o"
+  if arm-none-eabi-objdump -dr "$work/planted.o" | grep -q __aeabi_fmul; then pass "K16: a planted product of floats is seen"; else fail "K16: a planted product of floats is not seen"; fi
+fi
+
 for tool in arm-none-eabi-g++ qemu-system-arm; do
   command -v $tool >/dev/null || { skip "Cortex-M4: $tool is not installed"; echo "tests: $passed passed, $failed failed, $skipped skipped"; [ $failed -eq 0 ]; exit; }
 done
@@ -53,6 +69,17 @@ for level in -Os -O2; do
       pass "Cortex-M4 $level: runs in QEMU, $(arm-none-eabi-size "$work/firmware.elf" | awk 'NR==2{print $1}') bytes with the self-test"
     else fail "Cortex-M4 $level: check $code failed"; cat "$work/out"; fi
   else fail "Cortex-M4 $level: does not build"; fi
+done
+for level in -Os -O2; do
+  if arm-none-eabi-g++ "${soft[@]}" "${language[@]}" $level -c "$here/kernels_main.cpp" -o "$work/main.o" &&
+    arm-none-eabi-g++ "${soft[@]}" "${language[@]}" $level -c "$here/kernels_path.cpp" -o "$work/path.o" &&
+    arm-none-eabi-gcc "${soft[@]}" -std=c11 -ffreestanding -fno-tree-loop-distribute-patterns $level -Wall -c "$here/start.c" -o "$work/start.o" &&
+    arm-none-eabi-gcc "${soft[@]}" -nostdlib -Wl,--gc-sections -T "$here/mps2.ld" "$work/start.o" "$work/main.o" "$work/path.o" -lgcc -o "$work/kernels.elf" &&
+    ! arm-none-eabi-objdump -d "$work/kernels.elf" | awk -F'\t' '{print $3}' | grep -E '^v[a-z]' &&
+    timeout 60 qemu-system-arm -M mps2-an386 -nographic -monitor none -serial none -semihosting-config enable=on,target=native \
+      -kernel "$work/kernels.elf" >"$work/out" 2>&1 </dev/null && grep -q 'K16 passed' "$work/out"; then
+    pass "K16 Cortex-M4 $level: gemm, conv, depthwise run with the FPU off, $(arm-none-eabi-size "$work/kernels.elf" | awk 'NR==2{print $1}') bytes"
+  else fail "K16 Cortex-M4 $level: $(cat "$work/out")"; fi
 done
 echo "tests: $passed passed, $failed failed, $skipped skipped"
 [ $failed -eq 0 ]

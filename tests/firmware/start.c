@@ -19,6 +19,12 @@ void *memset(void *to, int value, size_t n) {
   return to;
 }
 
+int memcmp(const void *a, const void *b, size_t n) {
+  const unsigned char *x = a, *y = b;
+  for (; n > 0 && *x == *y; --n) ++x, ++y;
+  return n == 0 ? 0 : *x - *y;
+}
+
 static int32_t semihost(int32_t operation, const void *argument) {
   register int32_t r0 __asm__("r0") = operation;
   register const void *r1 __asm__("r1") = argument;

@@ -1,10 +1,8 @@
-// Depthwise convolution on every leaf against its meaning (kernels/ref/conv.hpp), bit for bit, and what the plan
-// refuses.
+// Depthwise convolution on every leaf against its meaning (kernels/ref/conv.hpp), bit for bit. What is refused:
+// checklist_test.cpp.
 #include "quantal/kernels/depthwise.hpp"
 
 #include <cstdio>
-#include <string>
-#include <utility>
 
 #include "conv_problem.hpp"
 #include "kernels/emulate/leaves.hpp"
@@ -26,17 +24,6 @@ bool equals_reference(problem& p, const depthwise_leaf& leaf, std::size_t width,
   REQUIRE(run_depthwise(plan, buffers(p, out, packed, plan.packed_bytes, work, work_bytes), lanes(width)) ==
           status::ok);
   return out == reference(p);
-}
-
-using leaf_row = std::pair<const depthwise_leaf*, bool>;  // emulated?
-std::vector<leaf_row> all_leaves() {
-  std::vector<leaf_row> rows;
-  std::size_t count = 0;
-  const depthwise_leaf* const* leaves = depthwise_leaves(count);
-  for (std::size_t i = 0; i < count; ++i) rows.emplace_back(leaves[i], false);
-  leaves = quantal_test::emulated_depthwise_leaves(count);
-  for (std::size_t i = 0; i < count; ++i) rows.emplace_back(leaves[i], true);
-  return rows;
 }
 
 conv_shape shape_of(std::int64_t h, std::int64_t w, std::int64_t c, std::int64_t multiplier, std::int64_t kh,
@@ -65,7 +52,7 @@ conv_shape shape_of(std::int64_t h, std::int64_t w, std::int64_t c, std::int64_t
 }  // namespace
 
 TEST_CASE("depthwise convolution equals the reference on every leaf") {
-  for (const auto& [leaf, emulated] : all_leaves()) {
+  for (const auto& [leaf, emulated] : quantal_test::all_leaves<depthwise_leaf>()) {
     int cases = 0;
     for (const std::int64_t c : {1, 3, 8, 15, 16, 17, 31, 32, 33, 64, 67, 96})
       for (const std::int64_t kernel : {1, 2, 3, 4, 5, 7})
@@ -87,46 +74,4 @@ TEST_CASE("depthwise convolution equals the reference on every leaf") {
         }
     std::printf("depthwise %s%s: %d convolutions compared\n", leaf->isa, emulated ? " (emulated)" : "", cases);
   }
-}
-
-TEST_CASE("K12_K14_Q8 what a depthwise plan and run refuse, with nothing written") {
-  conv_shape s = shape_of(7, 7, 20, 1, 3, 3);
-  problem p = make(s, {false, false, false});
-  const depthwise_leaf& leaf = best_depthwise_leaf();
-  depthwise_plan plan, untouched;
-  p.d.shape.groups = 10;
-  CHECK(plan_depthwise(p.desc(), leaf, 1, untouched) == status::shape);
-  p.d.shape = s;
-  p.d.shape.kernel_w = 40000;
-  p.d.shape.pad_left = 80000;
-  CHECK(plan_depthwise(p.desc(), leaf, 1, untouched) == status::shape);
-  p.d.shape = s;
-  CHECK(plan_depthwise(p.desc(), leaf, 1, untouched, nullptr, {-1, 0, 0}) == status::argument);
-  p.d.weight_zero_point += 1;
-  std::size_t count = 0;
-  const depthwise_leaf* const* quads = quantal_test::emulated_depthwise_leaves(count);
-  for (std::size_t i = 0; i < count; ++i)
-    CHECK(plan_depthwise(p.desc(), *quads[i], 1, untouched) == status::unsupported);
-  CHECK(best_depthwise_leaf(true).form == lhs_form::s16_centred);
-  CHECK(untouched.magic == 0);
-  p.d.weight_zero_point -= 1;
-
-  REQUIRE(plan_depthwise(p.desc(), leaf, 1, plan) == status::ok);
-  const std::uint64_t work_bytes = depthwise_workspace_bytes(plan, 1);
-  const memory packed = aligned(plan.packed_bytes), work = aligned(work_bytes);
-  REQUIRE(pack_depthwise(plan, p.weights.data(), nullptr, p.desc().finish, packed.get(), plan.packed_bytes) ==
-          status::ok);
-  std::vector<std::uint8_t> out(p.out_bytes(), 0x55);
-  conv_buffers b = buffers(p, out, packed, plan.packed_bytes, work, work_bytes);
-  b.workspace_bytes -= 1;
-  CHECK(run_depthwise(plan, b) == status::scratch);
-  b.workspace_bytes += 1;
-  b.in = b.out;
-  CHECK(run_depthwise(plan, b) == status::overlap);
-  b.in = p.in.data();
-  packed.get()[8] ^= 1;
-  CHECK(run_depthwise(plan, b) == status::plan);
-  CHECK(out == std::vector<std::uint8_t>(p.out_bytes(), 0x55));
-  CHECK(depthwise_leaf_of("nonsense") == nullptr);
-  CHECK(std::string(depthwise_leaf_of("ref")->isa) == "ref");
 }

@@ -37,10 +37,9 @@ const gemm_leaf& portable() {
 
 }  // namespace
 
-TEST_CASE("every native leaf equals the reference") {
-  std::size_t count = 0;
-  const gemm_leaf* const* leaves = gemm_leaves(count);
-  for (std::size_t i = 0; i < count; ++i) check(*leaves[i], "native");
+TEST_CASE("every leaf equals the reference, and leaves the tiles as it must") {
+  for (const auto& [leaf, emulated] : all_leaves<gemm_leaf>())
+    check(*leaf, emulated ? "emulated" : "native", emulated ? tile_complaint : nullptr);
 }
 
 // For cpus.sh: on an emulated CPU, in seconds.
@@ -54,12 +53,6 @@ TEST_CASE("native leaves, a small matrix", "[.small]") {
     CHECK(selftest_gemm(*leaves[i]) == selftest_gemm_expected);
   }
   std::printf("\n");
-}
-
-TEST_CASE("every emulated leaf equals the reference, and leaves the tiles as it must") {
-  std::size_t count = 0;
-  const gemm_leaf* const* leaves = emulated_leaves(count);
-  for (std::size_t i = 0; i < count; ++i) check(*leaves[i], "emulated", tile_complaint);
 }
 
 TEST_CASE("no required instruction set is missing") {

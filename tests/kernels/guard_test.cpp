@@ -14,8 +14,8 @@
 #include "quantal/kernels/depthwise.hpp"
 
 using namespace quantal;
+using quantal_test::all_leaves;
 using quantal_test::any_kind;
-using quantal_test::every_leaf;
 using quantal_test::gemm_kind;
 using quantal_test::gemm_problem;
 using quantal_test::generator;
@@ -94,7 +94,7 @@ void check_convolution(const typename Calls::leaf& leaf, const conv_shape& s, gu
 
 TEST_CASE("products touch no byte outside their buffers") {
   guarded_memory memory(16, 1 << 20);
-  for (const gemm_leaf* leaf : every_leaf()) {
+  for (const auto& [leaf, emulated] : all_leaves<gemm_leaf>()) {
     generator random(3);
     for (std::int64_t size = 1; size <= 200; ++size) {
       const std::int64_t other = 1 + size * 7 % 19, third = 1 + size * 5 % 43;
@@ -110,7 +110,7 @@ TEST_CASE("products touch no byte outside their buffers") {
 
 TEST_CASE("convolutions touch no byte outside their buffers") {
   guarded_memory memory(16, 1 << 20);
-  for (const gemm_leaf* leaf : every_leaf()) {
+  for (const auto& [leaf, emulated] : all_leaves<gemm_leaf>()) {
     int count = 0;
     for (std::int64_t size = 1; size <= 24; ++size)
       for (const std::int64_t kernel : {1, 3}) {
@@ -129,13 +129,7 @@ TEST_CASE("convolutions touch no byte outside their buffers") {
 
 TEST_CASE("depthwise convolutions touch no byte outside their buffers") {
   guarded_memory memory(16, 1 << 20);
-  std::vector<const depthwise_leaf*> all;
-  std::size_t count = 0;
-  const depthwise_leaf* const* leaves = depthwise_leaves(count);
-  all.assign(leaves, leaves + count);
-  leaves = quantal_test::emulated_depthwise_leaves(count);
-  all.insert(all.end(), leaves, leaves + count);
-  for (const depthwise_leaf* leaf : all) {
+  for (const auto& [leaf, emulated] : all_leaves<depthwise_leaf>()) {
     for (std::int64_t channels = 1; channels <= 70; ++channels) {
       conv_shape s;
       s.in_h = 1 + channels % 5;

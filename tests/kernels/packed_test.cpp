@@ -84,7 +84,6 @@ struct products {
   using desc = gemm_desc;
   using plan = gemm_plan;
   using leaf = gemm_leaf;
-  static std::vector<const leaf*> leaves() { return quantal_test::every_leaf(); }
   static status make(const desc& d, const leaf& l, plan& p) { return plan_gemm(d, l, 1, p); }
   static std::uint64_t workspace(const plan& p) { return gemm_workspace_bytes(p, 1); }
   static status pack(const plan& p, const epilogue& e, void* packed) {
@@ -163,7 +162,6 @@ struct convolutions {
   using desc = conv_desc;
   using plan = conv_plan;
   using leaf = gemm_leaf;
-  static std::vector<const leaf*> leaves() { return quantal_test::every_leaf(); }
   static status make(const desc& d, const leaf& l, plan& p) { return plan_conv(d, l, 1, p); }
   static std::uint64_t workspace(const plan& p) { return conv_workspace_bytes(p, 1); }
   static status pack(const plan& p, const epilogue& e, void* packed) {
@@ -191,14 +189,6 @@ struct depthwise_convolutions {
   using desc = conv_desc;
   using plan = depthwise_plan;
   using leaf = depthwise_leaf;
-  static std::vector<const leaf*> leaves() {
-    std::size_t native = 0, emulated = 0;
-    const leaf* const* first = depthwise_leaves(native);
-    const leaf* const* second = quantal_test::emulated_depthwise_leaves(emulated);
-    std::vector<const leaf*> all(first, first + native);
-    all.insert(all.end(), second, second + emulated);
-    return all;
-  }
   static status make(const desc& d, const leaf& l, plan& p) { return plan_depthwise(d, l, 1, p); }
   static std::uint64_t workspace(const plan& p) { return depthwise_workspace_bytes(p, 1); }
   static status pack(const plan& p, const epilogue& e, void* packed) {
@@ -275,7 +265,7 @@ template <class Family>
 void check_refused_finishes() {
   const variants<typename Family::desc> list = Family::all();
   typename Family::plan plain, tabled;
-  const typename Family::leaf& leaf = *Family::leaves()[0];
+  const typename Family::leaf& leaf = *quantal_test::all_leaves<typename Family::leaf>()[0].leaf;
   typename Family::desc d = list[0].d;
   REQUIRE(Family::make(d, leaf, plain) == status::ok);
   d.finish.table = table;
@@ -303,7 +293,7 @@ void check_refused_finishes() {
 template <class Family>
 void check_all() {
   fill();
-  for (const typename Family::leaf* leaf : Family::leaves()) check_family<Family>(*leaf);
+  for (const auto& row : quantal_test::all_leaves<typename Family::leaf>()) check_family<Family>(*row.leaf);
   check_refused_finishes<Family>();
 }
 

@@ -200,16 +200,20 @@ struct conv_buffers {
 
 namespace detail {
 
-// Errors: null_pointer, buffer, overlap (out or workspace with anything that is read), scratch.
+// Errors: null_pointer, buffer, scratch, overlap (out or workspace with anything that is read).
 inline status check_buffers(const conv_layout& l, const conv_buffers& b, uint64_t packed_bytes,
                             uint64_t workspace_bytes) noexcept {
-  if (b.out == nullptr || b.packed == nullptr || b.workspace == nullptr || (b.in == nullptr && l.in_elements > 0) ||
+  if (b.out == nullptr || b.packed == nullptr || (b.in == nullptr && l.in_elements > 0) ||
       (b.residual == nullptr && l.residual_elements > 0))
     return status::null_pointer;
   const uint64_t out_bytes = l.out_elements * (is_code(l.out) ? 1 : 4);
   if (b.in_bytes < l.in_elements || b.out_bytes < out_bytes || b.residual_bytes < l.residual_elements ||
       b.packed_bytes < packed_bytes)
     return status::buffer;
+  if (b.workspace == nullptr || b.workspace_bytes < workspace_bytes ||
+      reinterpret_cast<uintptr_t>(b.workspace) % gemm_alignment != 0 ||
+      reinterpret_cast<uintptr_t>(b.packed) % gemm_alignment != 0)
+    return status::scratch;
   // The residual may be the output itself: each element is read before it is written.
   const bool in_place = b.residual == b.out && l.residual_strides.image == l.out_strides.image &&
                         l.residual_strides.row == l.out_strides.row && l.residual_strides.pixel == l.out_strides.pixel;
@@ -220,9 +224,6 @@ inline status check_buffers(const conv_layout& l, const conv_buffers& b, uint64_
       overlap(b.packed, packed_bytes, b.workspace, workspace_bytes) ||
       overlap(b.residual, l.residual_elements, b.workspace, workspace_bytes))
     return status::overlap;
-  if (b.workspace_bytes < workspace_bytes || reinterpret_cast<uintptr_t>(b.workspace) % gemm_alignment != 0 ||
-      reinterpret_cast<uintptr_t>(b.packed) % gemm_alignment != 0)
-    return status::scratch;
   return status::ok;
 }
 

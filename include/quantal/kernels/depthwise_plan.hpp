@@ -37,6 +37,7 @@ struct depthwise_plan {
   int64_t max_units = 0;
   int64_t tile_h = 0, tile_w = 0, tile_in_w = 0;
   int64_t row_tiles = 0, column_tiles = 0, group_tiles = 0;
+  store_args store;  // what does not change from row to row
   bool wide_ratio = false;
   bool fast = false;  // the leaf's codes; otherwise its sums and the portable epilogue
   int32_t prepared_zero_point = 0;
@@ -209,6 +210,8 @@ inline status plan_depthwise(const conv_desc& d, const depthwise_leaf& leaf, siz
     for (size_t i = 0; i < d.finish.requant.count; ++i)
       p.wide_ratio = p.wide_ratio || !(d.finish.requant.ratios[i] < 1.0f);
   }
+  p.store = start_store(d.finish, d.out, p.layout.codes, p.layout.out_strides.pixel);
+  p.store.residual_stride = p.layout.residual_strides.pixel;
   gemm_leaf form;
   form.form = leaf.form;
   p.prepared_zero_point = prepared_zero_point(form, d.in, d.in_zero_point);

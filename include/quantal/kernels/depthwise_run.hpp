@@ -201,30 +201,18 @@ struct depthwise_call {
       for (int32_t c = 0; c < p.channels; ++c)
         s.ordered[i * p.channels + c] = s.sums[i * p.channels + word_of(*p.leaf, c)];
     }
-    store_args a;
+    store_args a = p.store;
     a.acc = s.ordered;
     a.rows = static_cast<int32_t>(pixels);
     a.live_columns = live;
-    a.type = l.out;
     const int64_t at = image * l.out_strides.image + y * l.out_strides.row + x * l.out_strides.pixel + first;
     a.out = out + at * (is_code(l.out) ? 1 : 4);
-    a.out_stride = l.out_strides.pixel;
     a.bias = parts.bias;
     a.ratio = parts.ratio;
     a.multiplier = parts.multiplier;
-    a.rule = l.rule;
-    a.zero_point = l.out_zero_point;
-    a.codes = l.codes;
-    a.low = static_cast<float>(l.codes.min - l.out_zero_point);
-    a.high = static_cast<float>(l.codes.max - l.out_zero_point);
     if (l.residual.type != dtype::none) {
       const image_strides& r = l.residual_strides;
       a.residual = residual + image * r.image + y * r.row + x * r.pixel + first;
-      a.residual_stride = r.pixel;
-      a.residual_type = l.residual.type;
-      a.residual_zero_point = l.residual.zero_point;
-      a.residual_ratio = l.residual.ratio;
-      a.residual_multiplier = l.residual.multiplier;
     }
     gemm_leaf portable;
     portable.layout.columns = p.channels;

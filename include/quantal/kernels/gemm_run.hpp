@@ -247,7 +247,7 @@ constexpr bool overlap(const void* a, uint64_t a_bytes, const void* b, uint64_t 
 // Sizes, pointers, overlaps and row parameters of a run; nothing is written before it has said ok.
 inline status check_run(const gemm_plan& p, const gemm_buffers& b, size_t width) noexcept {
   const bool residual = p.store.residual_type != dtype::none;
-  if (b.out == nullptr || b.packed == nullptr || b.workspace == nullptr || (b.lhs == nullptr && p.shape.k > 0) ||
+  if (b.out == nullptr || b.packed == nullptr || (b.lhs == nullptr && p.shape.k > 0) ||
       (residual && b.residual == nullptr) || (p.dynamic_lhs && b.row_zero_points == nullptr) ||
       (p.row_scales && b.row_scales == nullptr))
     return status::null_pointer;
@@ -258,7 +258,8 @@ inline status check_run(const gemm_plan& p, const gemm_buffers& b, size_t width)
   if (b.lhs_bytes < lhs || b.out_bytes < out || b.packed_bytes < p.packed_bytes || b.residual_bytes < second)
     return status::buffer;
   const uint64_t workspace = gemm_workspace_bytes(p, width);
-  if (b.workspace_bytes < workspace || reinterpret_cast<uintptr_t>(b.workspace) % gemm_alignment != 0 ||
+  if (b.workspace == nullptr || b.workspace_bytes < workspace ||
+      reinterpret_cast<uintptr_t>(b.workspace) % gemm_alignment != 0 ||
       reinterpret_cast<uintptr_t>(b.packed) % gemm_alignment != 0)
     return status::scratch;
   const bool same = b.residual == b.out && p.residual_stride == p.out_stride;

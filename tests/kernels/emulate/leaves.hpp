@@ -1,6 +1,7 @@
 // x86 leaves on any CPU: the same headers, compiled over emulated instructions.
 #pragma once
 #include <cstddef>
+#include <type_traits>
 #include <vector>
 
 #include "quantal/kernels/depthwise_leaf.hpp"
@@ -11,14 +12,33 @@ namespace quantal_test {
 const quantal::gemm_leaf* const* emulated_leaves(std::size_t& count);
 const quantal::depthwise_leaf* const* emulated_depthwise_leaves(std::size_t& count);
 
-// The native leaves, then the emulated ones.
-inline std::vector<const quantal::gemm_leaf*> every_leaf() {
-  std::size_t native = 0, emulated = 0;
-  const quantal::gemm_leaf* const* first = quantal::gemm_leaves(native);
-  const quantal::gemm_leaf* const* second = emulated_leaves(emulated);
-  std::vector<const quantal::gemm_leaf*> all(first, first + native);
-  all.insert(all.end(), second, second + emulated);
-  return all;
+template <class Leaf>
+struct leaf_row {
+  const Leaf* leaf;
+  bool emulated;
+};
+
+// The native leaves of a kind, then the emulated ones.
+template <class Leaf>
+std::vector<leaf_row<Leaf>> all_leaves() {
+  constexpr bool products = std::is_same_v<Leaf, quantal::gemm_leaf>;
+  std::vector<leaf_row<Leaf>> rows;
+  const auto add = [&](const Leaf* const* leaves, std::size_t count, bool emulated) {
+    for (std::size_t i = 0; i < count; ++i) rows.push_back({leaves[i], emulated});
+  };
+  std::size_t count = 0;
+  if constexpr (products) {
+    const Leaf* const* native = quantal::gemm_leaves(count);
+    add(native, count, false);
+    const Leaf* const* emulated = emulated_leaves(count);
+    add(emulated, count, true);
+  } else {
+    const Leaf* const* native = quantal::depthwise_leaves(count);
+    add(native, count, false);
+    const Leaf* const* emulated = emulated_depthwise_leaves(count);
+    add(emulated, count, true);
+  }
+  return rows;
 }
 
 // "" or what the last kernel on this thread did to the tiles that a CPU would fault on, or left behind.

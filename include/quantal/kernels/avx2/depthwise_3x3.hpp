@@ -1,0 +1,151 @@
+// AVX2 leaf of 3 x 3 depthwise convolution at stride 1 or 2, from rows of s8 codes (u8 codes are flipped when the row
+// is copied into its padded unit). It saves what interleaving costs, which at stride 2 is as much as the sums:
+//
+//   rows 0, 1   column c: vpmovsxbw a, b ── vpunpck ──> pairs {a b}, used by every pixel whose window holds column c
+//   row 2       neighbours c, c + 1:        vpunpck ──> pairs {c c+1} for one pixel, and as {c ·} for another
+//
+// Four pixels of 16 channels at a time: 8 sums stay in registers, weights are memory operands. Exact for all codes and
+// zero points: weights are s16 with their zero point subtracted, the input's is in the bias.
+#pragma once
+#include "quantal/kernels/copy.hpp"
+#if defined(__AVX2__) || defined(QUANTAL_EMULATE)
+#include "quantal/kernels/avx2/depthwise_sinks.hpp"
+
+namespace quantal::kernels::avx2 {
+inline namespace QUANTAL_KERNEL_COPY {
+namespace depthwise_detail {
+
+struct pairs {  // of the 16 channels of two pixels, in word order
+  __m256i low, high;
+};
+inline pairs pair_up(__m256i first, __m256i second) noexcept {
+  return {_mm256_unpacklo_epi16(first, second), _mm256_unpackhi_epi16(first, second)};
+}
+inline __m256i widen_s8(const uint8_t* p) noexcept {
+  return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+
+// sum[vector][pixel] += pairs * word
+template <int32_t Pixels>
+inline void add_word(__m256i (&sum)[2][Pixels], int32_t pixel, const pairs& x, const uint8_t* word) noexcept {
+  sum[0][pixel] = _mm256_add_epi32(sum[0][pixel], _mm256_madd_epi16(x.low, load256(word)));
+  in_order(sum[0][pixel]);
+  sum[1][pixel] = _mm256_add_epi32(sum[1][pixel], _mm256_madd_epi16(x.high, load256(word + 32)));
+  in_order(sum[1][pixel]);
+}
+
+// `Pixels` pixels from byte `at` of the rows on, their columns `step` bytes apart.
+template <int32_t Stride, int32_t Pixels, class Sink>
+inline void window_3x3(const depthwise_row& a, const Sink& sink, int64_t x) noexcept {
+  constexpr int32_t columns = (Pixels - 1) * Stride + 3, word = 64;
+  const int64_t step = a.tap_step;
+  const uint8_t *top = a.units[0] + x * a.pixel_step, *middle = a.units[1] + x * a.pixel_step,
+                *bottom = a.units[2] + x * a.pixel_step, *weights = a.weights;
+  __m256i sum[2][Pixels];
+#pragma GCC unroll 4
+  for (int32_t p = 0; p < Pixels; ++p) {
+    sum[0][p] = sink.start(0);
+    sum[1][p] = sink.start(1);
+  }
+  __m256i before = _mm256_setzero_si256();
+  int64_t at = 0;
+#pragma GCC unroll 9
+  for (int32_t c = 0; c < columns; ++c, at += step) {
+    const pairs upper = pair_up(widen_s8(top + at), widen_s8(middle + at));
+#pragma GCC unroll 4
+    for (int32_t p = 0; p < Pixels; ++p) {
+      if (c >= p * Stride && c < p * Stride + 3) add_word(sum, p, upper, weights + (c - p * Stride) * word);
+    }
+    const __m256i here = widen_s8(bottom + at);
+    // Columns c - 1 and c as a pair: the first two of a window, or the last of one that ends at c - 1.
+    if (c > 0) {
+      const int32_t first = c - 1, last = first - 2;
+      const bool begins = first % Stride == 0 && first / Stride < Pixels;
+      const bool ends = last >= 0 && last % Stride == 0;
+      if (begins || ends) {
+        const pairs lower = pair_up(before, here);
+        if (begins) add_word(sum, first / Stride, lower, weights + 3 * word);
+        if (ends) add_word(sum, last / Stride, lower, weights + 4 * word);
+      }
+    }
+    if (c == columns - 1) add_word(sum, Pixels - 1, pair_up(here, here), weights + 4 * word);
+    before = here;
+  }
+  sink.template put<Pixels>(sum, x);
+}
+
+template <int32_t Stride, class Sink>
+inline void row_3x3(const depthwise_row& a) noexcept {
+  const Sink sink{a};
+  const int64_t pixels = a.pixels;
+  if (pixels < 4) {
+    for (int64_t x = 0; x < pixels; ++x) window_3x3<Stride, 1>(a, sink, x);
+    return;
+  }
+  for (int64_t x = 0; x < pixels; x += 4)  // the last four may have been done in part
+    window_3x3<Stride, 4>(a, sink, x + 4 <= pixels ? x : pixels - 4);
+}
+
+template <class Sink>
+inline void any_row_3x3(const depthwise_row& a) noexcept {
+  a.pixel_step == a.tap_step ? row_3x3<1, Sink>(a) : row_3x3<2, Sink>(a);
+}
+
+// Codes of one pixel: whole vectors, the last one overlapping; or byte by byte.
+template <bool Flip>
+inline void copy_codes(const uint8_t* from, int64_t count, uint8_t* to) noexcept {
+  const __m256i flip = _mm256_set1_epi8(Flip ? -128 : 0);
+  const auto copy16 = [&](int64_t c) {
+    const __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + c));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to + c), Flip ? _mm_xor_si128(x, _mm256_castsi256_si128(flip)) : x);
+  };
+  int64_t c = 0;
+  for (; c + 32 <= count; c += 32) {
+    const __m256i x = load256(from + c);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + c), Flip ? _mm256_xor_si256(x, flip) : x);
+  }
+  if (c + 16 <= count) copy16(c), c += 16;
+  if (c == count) return;
+  if (count >= 16) return copy16(count - 16);
+  for (; c < count; ++c) to[c] = static_cast<uint8_t>(from[c] ^ (Flip ? 0x80 : 0));
+}
+
+template <bool Flip>
+inline void copy_row(const interleave_args& a) noexcept {
+  const uint8_t* from = a.rows[0];
+  uint8_t* to = static_cast<uint8_t*>(a.out);
+  if (a.steps[0] == a.codes && a.out_step == a.codes) return copy_codes<Flip>(from, a.pixels * a.codes, to);
+  for (int64_t n = a.pixels; n > 0; --n, from += a.steps[0], to += a.out_step) copy_codes<Flip>(from, a.codes, to);
+}
+
+}  // namespace depthwise_detail
+
+inline void depthwise_3x3_copy(const interleave_args& a) noexcept {
+  a.is_unsigned ? depthwise_detail::copy_row<true>(a) : depthwise_detail::copy_row<false>(a);
+}
+
+inline void depthwise_3x3_codes(const depthwise_row& a) noexcept {
+  using namespace depthwise_detail;
+  if (a.out_unsigned)
+    a.wide_ratio ? any_row_3x3<to_codes<true, true>>(a) : any_row_3x3<to_codes<true, false>>(a);
+  else
+    a.wide_ratio ? any_row_3x3<to_codes<false, true>>(a) : any_row_3x3<to_codes<false, false>>(a);
+}
+
+inline void depthwise_3x3_sums(const depthwise_row& a) noexcept {
+  depthwise_detail::any_row_3x3<depthwise_detail::to_sums>(a);
+}
+
+inline constexpr depthwise_leaf depthwise_3x3 = {
+    "avx2",
+    /*layout*/ 6,
+    /*vectors*/ 2,
+    /*lanes*/ 2,
+    /*unit_rows*/ 1,
+    /*unit_step*/ 1, lhs_form::s8, depthwise_3x3_copy, depthwise_3x3_codes, depthwise_3x3_sums,
+    /*plain*/ true};
+
+}  // namespace QUANTAL_KERNEL_COPY
+}  // namespace quantal::kernels::avx2
+
+#endif
