@@ -40,7 +40,9 @@ struct gemm_plan {
   bool in_place = false;  // lhs rows are read where they are
   bool wide = false;      // panels are widened into L1
   bool long_sum = false;
-  bool overlaps = false;  // a block is stored during the next one
+  bool overlaps = false;     // a block is stored during the next one
+  bool leaf_stores = false;  // every block, and there is no table
+  bool direct = false;       // one block of rows, one task, nothing to correct: run_direct
   int64_t lhs_stride = 0, out_stride = 0, residual_stride = 0, rhs_row_stride = 0, rhs_column_stride = 0;
   int32_t lhs_zero_point = 0;
   int32_t folded_zero_point = 0;  // what packing puts into the bias
@@ -54,7 +56,8 @@ struct gemm_plan {
   uint64_t lhs_row_bytes = 0;  // of a prepared row
   // Parts of a task's workspace, each 64-byte aligned: prepared rows | row sums | wide chunk | acc | s64 sums.
   uint64_t sums_at = 0, chunk_at = 0, acc_at = 0, long_at = 0, task_workspace = 0;
-  uint64_t tasks = 0, panel_tasks = 0;  // all; of one block of rows
+  uint64_t tasks = 0, panel_tasks = 0;                        // all; of one block of rows
+  uint64_t lhs_bytes = 0, out_bytes = 0, residual_bytes = 0;  // what a run reads and writes
 };
 
 inline constexpr uint32_t gemm_plan_magic = 0x4d475151;      // "QQGM"
@@ -132,8 +135,8 @@ constexpr status describe(const gemm_desc& d, gemm_plan& p, size_t* bad_channel)
       p.rhs_column_stride < 0)
     return status::stride;
   uint64_t bytes = 0;
-  if (!extent(s.m, s.k, p.lhs_stride, 1, 1, bytes) || !extent(s.m, s.n, p.out_stride, 1, 4, bytes) ||
-      !extent(s.m, s.n, p.residual_stride, 1, 1, bytes) ||
+  if (!extent(s.m, s.k, p.lhs_stride, 1, 1, p.lhs_bytes) || !extent(s.m, s.n, p.out_stride, 1, 4, p.out_bytes) ||
+      !extent(s.m, s.n, p.residual_stride, 1, 1, p.residual_bytes) ||
       !extent(s.k, s.n, p.rhs_row_stride, p.rhs_column_stride, 1, bytes))
     return status::overflow;
   if (!d.dynamic_lhs && check_zero_point(d.lhs, d.lhs_zero_point) != status::ok) return status::zero_point;
@@ -147,6 +150,8 @@ constexpr status describe(const gemm_desc& d, gemm_plan& p, size_t* bad_channel)
   if (is_code(d.out)) requant_limits(d.finish.requant, d.out, codes);
   p.store = start_store(d.finish, d.out, codes, p.out_stride);
   p.store.residual_stride = p.residual_stride;
+  if (is_code(d.out)) p.out_bytes /= 4;
+  if (d.finish.residual.type == dtype::none) p.residual_bytes = 0;
   p.table = d.finish.table != nullptr;
   p.row_scales = d.finish.row_scales;
   p.long_sum = s.k > max_gemm_depth;
@@ -223,7 +228,8 @@ inline status plan_gemm(const gemm_desc& d, const gemm_leaf& leaf, size_t width,
   // Rows a multiple of 4 KiB apart share one set of L1: blocks of many rows read copies.
   const bool one_set = leaf.rows >= 8 && p.lhs_stride % 4096 == 0 && p.lhs_stride > 0;
   p.in_place = reads_in_place(*p.leaf, p.lhs) && p.padded_k == p.shape.k && !one_set;
-  p.overlaps = p.leaf->overlaps && !p.table && p.leaf->store(p.store);
+  p.leaf_stores = !p.table && p.leaf->store != nullptr && p.leaf->store(p.store);
+  p.overlaps = p.leaf->overlaps && p.leaf_stores;
   p.panels = detail::divide_up(p.shape.n, l.columns);
   p.panel_stride = panel_bytes(l, p.padded_k);
   if (!checked_mul(p.panel_stride, static_cast<uint64_t>(p.panels), p.packed_bytes) ||
@@ -236,6 +242,8 @@ inline status plan_gemm(const gemm_desc& d, const gemm_leaf& leaf, size_t width,
   detail::choose_tasks(p, width, forced);
   detail::choose_chunks(p, forced);
   detail::choose_workspace(p);
+  p.direct = p.tasks == 1 && d.shape.m <= p.leaf->rows && p.chunk_steps >= p.steps && !p.wide && !p.overlaps &&
+             !p.long_sum && !p.dynamic_lhs && p.rhs_zero_point == 0 && p.leaf->begin == nullptr;
   p.magic = gemm_plan_magic;
   out = p;
   return status::ok;

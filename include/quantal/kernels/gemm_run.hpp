@@ -239,9 +239,51 @@ inline void gemm_call::task(uint64_t index, uint8_t* scratch) const noexcept {
   if (p.leaf->end != nullptr) p.leaf->end();
 }
 
-constexpr bool overlap(const void* a, uint64_t a_bytes, const void* b, uint64_t b_bytes) noexcept {
-  const uint8_t *x = static_cast<const uint8_t*>(a), *y = static_cast<const uint8_t*>(b);
-  return a_bytes > 0 && b_bytes > 0 && x < y + b_bytes && y < x + a_bytes;
+// A plan with `direct`: its one block of rows meets the panels one after the other. What gemm_task finds out for each
+// block has been found out by the plan, so a small product costs little more than its leaf.
+inline void run_direct(const gemm_plan& p, const gemm_buffers& b) noexcept {
+  const default_fp_env standard;
+  const gemm_leaf& leaf = *p.leaf;
+  const gemm_call call{p, b};
+  static constexpr int64_t no_tap = 0;
+  const void* rows[max_leaf_rows];
+  uint8_t* scratch = static_cast<uint8_t*>(b.workspace);
+  block_args a;
+  a.live_rows = static_cast<int32_t>(p.shape.m);
+  a.row_step = p.in_place ? p.lhs_stride : static_cast<int64_t>(p.lhs_row_bytes);
+  const uint8_t *codes = call.lhs_row(0), *row = p.in_place ? codes : scratch;
+  a.lhs_unsigned = p.lhs == dtype::u8;
+  for (int32_t i = 0; i < a.live_rows; ++i, row += a.row_step, codes += p.lhs_stride) {
+    rows[i] = row;
+    if (!p.in_place)
+      leaf.prepare(codes, a.lhs_unsigned, p.lhs_zero_point, p.shape.k, p.padded_k, const_cast<uint8_t*>(row));
+  }
+  a.rows = rows;
+  a.taps = &no_tap;
+  a.tap_count = 1;
+  a.steps = p.steps;
+  a.acc = reinterpret_cast<int32_t*>(scratch + p.acc_at);
+  store_args s = p.store;
+  const uint8_t* panel = static_cast<const uint8_t*>(b.packed) + packed_prefix;
+  for (int64_t column = 0; column < p.shape.n; column += leaf.layout.columns, panel += p.panel_stride) {
+    const const_panel_parts parts = parts_of(panel, leaf.layout);
+    const int64_t left = p.shape.n - column;
+    a.live_columns = left < leaf.layout.columns ? static_cast<int32_t>(left) : leaf.layout.columns;
+    a.panel = parts.weights;
+    leaf.block(a);
+    call.set_panel(s, parts);
+    call.set_block(s, a, 0, column);
+    if (p.leaf_stores)
+      leaf.store(s);
+    else
+      store_block(leaf, s, call.table());
+  }
+}
+
+// Do two ranges share a byte?
+inline bool overlap(const void* a, uint64_t a_bytes, const void* b, uint64_t b_bytes) noexcept {
+  const uintptr_t x = reinterpret_cast<uintptr_t>(a), y = reinterpret_cast<uintptr_t>(b);
+  return (x - y < b_bytes && a_bytes > 0) || (y - x < a_bytes && b_bytes > 0);
 }
 
 // Sizes, pointers, overlaps and row parameters of a run; nothing is written before it has said ok.
@@ -251,10 +293,7 @@ inline status check_run(const gemm_plan& p, const gemm_buffers& b, size_t width)
       (residual && b.residual == nullptr) || (p.dynamic_lhs && b.row_zero_points == nullptr) ||
       (p.row_scales && b.row_scales == nullptr))
     return status::null_pointer;
-  const int64_t above = p.shape.m - 1;
-  const uint64_t lhs = p.shape.k == 0 ? 0 : static_cast<uint64_t>(above * p.lhs_stride + p.shape.k);
-  const uint64_t out = static_cast<uint64_t>(above * p.out_stride + p.shape.n) * (is_code(p.out) ? 1 : 4);
-  const uint64_t second = residual ? static_cast<uint64_t>(above * p.residual_stride + p.shape.n) : 0;
+  const uint64_t lhs = p.lhs_bytes, out = p.out_bytes, second = p.residual_bytes;
   if (b.lhs_bytes < lhs || b.out_bytes < out || b.packed_bytes < p.packed_bytes || b.residual_bytes < second)
     return status::buffer;
   const uint64_t workspace = gemm_workspace_bytes(p, width);
@@ -295,6 +334,10 @@ inline status run_gemm(const gemm_plan& p, const gemm_buffers& b, const parallel
   if (p.shape.m == 0 || p.shape.n == 0) return status::ok;
   const size_t width = parallel.call == nullptr ? 1 : parallel.width;
   if (const status s = detail::check_run(p, b, width); s != status::ok) return s;
+  if (p.direct) {
+    detail::run_direct(p, b);
+    return status::ok;
+  }
   const detail::gemm_call call{p, b};
   const uint64_t lanes = p.tasks < width ? p.tasks : width;
   // One lane per workspace slice; lane i takes tasks i, i + lanes, ...: no two tasks share a slice.
