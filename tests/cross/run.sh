@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # One checksum everywhere: the header-only self-tests compiled as consumers would (scalar, SSE4.1, AVX2, -march=native with
 # -ffp-contract=fast, unoptimised, clang) and for aarch64 (with and without dot products), s390x (big-endian) and 32-bit Arm
-# under QEMU. The matrix product also equals its reference on a small matrix of shapes.
+# under QEMU. The matrix product also equals its reference on a small matrix of shapes, and observers keep the same figures.
 # usage: run.sh ROOT
 set -u
 root=$(cd "$1" && pwd); work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
@@ -11,6 +11,7 @@ check() {  # check LABEL RUNNER COMPILER FLAGS...: all programs
   run_one selftest "$@"
   run_one gemm "$@"
   expected=ref run_one conv "$@"
+  expected=calib run_one calib "$@"
 }
 
 run_one() {  # run_one PROGRAM LABEL RUNNER COMPILER FLAGS...

@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "quantal/base/bits.hpp"
 #include "quantal/calib/clip/avgmax.hpp"
 #include "quantal/calib/clip/qat_shift.hpp"
 #include "quantal/calib/clip/stddev.hpp"
@@ -58,17 +59,17 @@ inline float ai8x_qat_factor(float t, int bits) noexcept {
 inline float quantile_of_magnitudes(std::vector<float> x, double q) {
   if (x.empty()) return 0;
   for (float& v : x) v = std::fabs(v);
-  const double position = q * static_cast<double>(x.size() - 1);
+  const double position = fence(q * static_cast<double>(x.size() - 1));
   const auto i = static_cast<std::ptrdiff_t>(position);
   std::nth_element(x.begin(), x.begin() + i, x.end());
   const float low = x[static_cast<std::size_t>(i)];
   if (position == std::floor(position)) return low;
   const float high = *std::min_element(x.begin() + i + 1, x.end());
-  return low + static_cast<float>(position - std::floor(position)) * (high - low);
+  return low + fence(static_cast<float>(position - std::floor(position)) * (high - low));
 }
 
 inline std::int32_t ai8x_code(float w, float factor, int bits) noexcept {
-  const float limit = std::ldexp(1.0f, bits - 1), q = std::floor(factor * w + 0.5f);
+  const float limit = std::ldexp(1.0f, bits - 1), q = std::floor(fence(factor * w) + 0.5f);
   return static_cast<std::int32_t>(std::min(std::max(q, -limit), limit - 1));
 }
 

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "quantal/base/bits.hpp"
 #include "quantal/calib/statistics.hpp"
 
 namespace quantal::calib {
@@ -60,12 +61,12 @@ class density {
 
   // The value below which `share` of the mass lies, interpolated inside its bin.
   double quantile(double share) const noexcept {
-    const double wanted = share * total();
+    const double wanted = fence(share * total());
     std::size_t i = 0;
     while (i + 1 < count_.size() && before_[i + 1].count < wanted) ++i;
     if (count_[i] <= 0) return low_[i];
     const double inside = std::clamp((wanted - before_[i].count) / count_[i], 0.0, 1.0);
-    return low_[i] + inside * (high_[i] - low_[i]);
+    return low_[i] + fence(inside * (high_[i] - low_[i]));
   }
 
   // Sum of squared errors of values outside [min, max] when clamped to it.

@@ -12,6 +12,7 @@
 #include <cmath>
 #include <vector>
 
+#include "quantal/base/bits.hpp"
 #include "quantal/calib/clip/clip.hpp"
 
 namespace quantal::calib {
@@ -96,7 +97,8 @@ inline result<range> clip_histogram(const statistics& s, const method_options&, 
   if (!(width > 0)) return range{s.min, s.max, false, 0};
   const double targets = std::ldexp(1.0, static_cast<int>(bits_of(target.type)));
   const auto best = detail::torch_search(std::vector<double>(h.counts.begin(), h.counts.end()), width, targets).find();
-  range r = within(s, low + width * static_cast<double>(best.start), low + width * static_cast<double>(best.end + 1));
+  range r = within(s, low + fence(width * static_cast<double>(best.start)),
+                   low + fence(width * static_cast<double>(best.end + 1)));
   r.candidates = best.candidates;
   return r;
 }

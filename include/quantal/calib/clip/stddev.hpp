@@ -6,13 +6,14 @@
 #pragma once
 #include <cmath>
 
+#include "quantal/base/bits.hpp"
 #include "quantal/calib/clip/clip.hpp"
 
 namespace quantal::calib {
 
 inline double deviation_saturation(const statistics& s, double n) noexcept {
-  const double mean = s.sums->mean(), sigma = s.sums->standard_deviation();
-  return std::fmax(std::fabs(std::fmax(s.min, mean - n * sigma)), std::fabs(std::fmin(s.max, mean + n * sigma)));
+  const double mean = s.sums->mean(), far = fence(n * s.sums->standard_deviation());
+  return std::fmax(std::fabs(std::fmax(s.min, mean - far)), std::fabs(std::fmin(s.max, mean + far)));
 }
 
 inline result<range> clip_stddev(const statistics& s, const method_options& o, const quant_target&) {

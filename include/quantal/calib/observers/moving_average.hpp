@@ -10,6 +10,7 @@
 #pragma once
 #include <memory>
 
+#include "quantal/base/bits.hpp"
 #include "quantal/calib/observer.hpp"
 #include "quantal/calib/observers/extremes.hpp"
 
@@ -32,7 +33,7 @@ class moving_average_observer final : public observer {
   }
   double toward(double old, float batch) const noexcept {
     const float v = static_cast<float>(old), c = static_cast<float>(options_.averaging_constant);
-    return static_cast<double>(v + c * (batch - v));
+    return static_cast<double>(v + fence(c * (batch - v)));
   }
   std::unique_ptr<observer> clone_empty() const override { return std::make_unique<moving_average_observer>(options_); }
 

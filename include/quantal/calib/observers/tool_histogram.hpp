@@ -21,6 +21,7 @@
 #include <memory>
 #include <vector>
 
+#include "quantal/base/bits.hpp"
 #include "quantal/calib/observer.hpp"
 #include "quantal/calib/observers/extremes.hpp"
 
@@ -59,7 +60,7 @@ class tool_histogram_observer final : public observer {
     if (low == high) low -= 0.5f, high += 0.5f;
     std::vector<float> edges(bins + 1);
     const float step = (high - low) / static_cast<float>(bins);
-    for (std::size_t i = 0; i < bins; ++i) edges[i] = static_cast<float>(i) * step + low;
+    for (std::size_t i = 0; i < bins; ++i) edges[i] = fence(static_cast<float>(i) * step) + low;
     edges[bins] = high;
     return edges;
   }
@@ -96,7 +97,7 @@ class tool_histogram_observer final : public observer {
       const double added = static_cast<double>(floor_divide(now - before, stride)) + 1.0;
       const double room = (static_cast<double>(max_bins) - static_cast<double>(old.size())) / 2;
       pad = static_cast<std::size_t>(std::fmax(0.0, std::fmin(added, room)));
-      const float threshold = static_cast<float>(pad) * stride + before;
+      const float threshold = fence(static_cast<float>(pad) * stride) + before;
       if (pad != 0) h.edges = linspace(-threshold, threshold, old.size() + 2 * pad);
     }
     h.counts.assign(h.edges.size() - 1, 0);
@@ -142,7 +143,8 @@ class tool_histogram_observer final : public observer {
     const double room = static_cast<double>(max_bins) + 1 - static_cast<double>(edges.size());
     const auto n = static_cast<std::size_t>(std::fmax(0.0, std::fmin(wanted, room)));
     const double delta = static_cast<double>(second) - static_cast<double>(start);
-    for (std::size_t i = 0; i < n; ++i) edges.push_back(static_cast<double>(start) + static_cast<double>(i) * delta);
+    for (std::size_t i = 0; i < n; ++i)
+      edges.push_back(static_cast<double>(start) + fence(static_cast<double>(i) * delta));
   }
 
   void see_torch(const std::vector<float>& x, float low, float high) {
@@ -179,8 +181,8 @@ class tool_histogram_observer final : public observer {
     if (left + right == 0) return;
     h.counts.insert(h.counts.begin(), static_cast<std::size_t>(left), 0);
     h.counts.resize(h.counts.size() + static_cast<std::size_t>(right), 0);
-    h.edges = linspace(static_cast<float>(static_cast<double>(first) - left * width),
-                       static_cast<float>(static_cast<double>(last) + right * width), h.counts.size());
+    h.edges = linspace(static_cast<float>(static_cast<double>(first) - fence(left * width)),
+                       static_cast<float>(static_cast<double>(last) + fence(right * width)), h.counts.size());
   }
 
   method_options options_;
