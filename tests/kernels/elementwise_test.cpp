@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/tables.hpp"
 #include "quantal/kernels/isa_list.hpp"
 #include "quantal/kernels/quantize_array.hpp"
 #include "quantal/kernels/ref/elementwise.hpp"
@@ -22,14 +23,9 @@ namespace {
 const elementwise_table& ref = kernels::ref::elementwise;
 
 std::vector<const elementwise_table*> tables() {
-  std::vector<const elementwise_table*> list;
+  std::vector<const elementwise_table*> list = quantal_test::elementwise_tables();
   std::string names;
-  for (const isa_row& row : isa_list) {
-    const elementwise_table* t = elementwise_of(row.name);
-    if (t == nullptr || row.id == isa::ref) continue;
-    list.push_back(t);
-    names += std::string(" ") + row.name;
-  }
+  for (const elementwise_table* t : list) names += std::string(" ") + t->isa;
   std::cout << "elementwise tables compared with ref:" << names << "\n";
   return list;
 }

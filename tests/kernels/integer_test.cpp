@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/tables.hpp"
 #include "quantal/kernels/dynamic_rows.hpp"
 #include "quantal/kernels/isa_list.hpp"
 #include "quantal/kernels/pool.hpp"
@@ -27,14 +28,9 @@ namespace {
 const integer_table& ref = kernels::ref::integer;
 
 std::vector<const integer_table*> tables() {
-  std::vector<const integer_table*> list;
+  std::vector<const integer_table*> list = quantal_test::integer_tables();
   std::string names;
-  for (const isa_row& row : isa_list) {
-    const integer_table* t = integer_kernels_of(row.name);
-    if (t == nullptr || row.id == isa::ref) continue;
-    list.push_back(t);
-    names += std::string(" ") + row.name;
-  }
+  for (const integer_table* t : list) names += std::string(" ") + t->isa;
   std::cout << "integer tables compared with ref:" << names << "\n";
   return list;
 }
@@ -49,6 +45,16 @@ std::vector<Code> codes_of(std::size_t n, std::mt19937& random) {
 template <class Code>
 constexpr code_limits limits() {
   return Code(-1) < Code(0) ? code_limits{-128, 127} : code_limits{0, 255};
+}
+
+// Shifts of the whole range, the ends and those of usual ratios more often; multipliers at both ends, and none.
+fixed_multiplier any_multiplier(int i, std::mt19937& random) {
+  const auto below = [&](std::uint32_t n) { return static_cast<std::int32_t>(random() % n); };
+  fixed_multiplier m{(1 << 30) + below(1u << 30), i % 3 == 0 ? -below(12) : i % 3 == 1 ? 30 - below(62) : 4 - below(8)};
+  if (i % 7 == 0) m.multiplier = 1 << 30;
+  if (i % 7 == 1) m.multiplier = std::numeric_limits<std::int32_t>::max();
+  if (i % 31 == 2) m = {0, 0};
+  return m;
 }
 
 // Runs for inputs In and outputs Out: ordinary and extreme ratios, zero points at the ends, a fused clamp.
@@ -79,6 +85,10 @@ std::vector<codes_run> runs(std::mt19937& random) {
     run.b_zero_point = in.min + static_cast<std::int32_t>(random() % 256);
     run.zero_point = out.min + static_cast<std::int32_t>(random() % 256);
     run.codes = i % 2 == 0 ? out : code_limits{run.zero_point, out.max};  // a ReLU
+    list.push_back(run);
+    run.rule = i % 4 < 2 ? contract::fixed_double : contract::fixed_single;
+    run.multiplier = any_multiplier(i, random);
+    run.other_multiplier = any_multiplier(i + 1, random);
     list.push_back(run);
   }
   return list;
@@ -152,6 +162,16 @@ void compare_requantize(void (*f)(const int32_t*, const int32_t*, size_t, size_t
         f(sums.data(), with_bias ? bias.data() : nullptr, rows, channels, r, limits<Code>(), x.data());
         expected(sums.data(), with_bias ? bias.data() : nullptr, rows, channels, r, limits<Code>(), y.data());
         REQUIRE(x == y);
+        for (int i = 0; i < 12; ++i) {
+          std::vector<fixed_multiplier> multipliers(ratios.size());
+          for (fixed_multiplier& m : multipliers)
+            m = any_multiplier(i < 6 ? 0 : static_cast<int>(random() % 100), random);
+          r.rule = i % 2 == 0 ? contract::fixed_double : contract::fixed_single;
+          r.multipliers = multipliers.data();
+          f(sums.data(), with_bias ? bias.data() : nullptr, rows, channels, r, limits<Code>(), x.data());
+          expected(sums.data(), with_bias ? bias.data() : nullptr, rows, channels, r, limits<Code>(), y.data());
+          REQUIRE(x == y);
+        }
       }
     }
   }

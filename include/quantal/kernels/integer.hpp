@@ -8,8 +8,7 @@
 //   requantize s32 -> codes, quant/requant.hpp
 //
 // round is that of the contract (quant/requant.hpp); a fused ReLU is the clamp. Under the fixed contracts add adds two
-// rounded products, as the residual of ref/epilogue.hpp. ISA tables serve fp32_rne only; the fixed contracts run on
-// ref/integer.hpp. Parameters were checked by the caller (check_run): kernels cannot fail. Freestanding, apart from
+// rounded products, as the residual of ref/epilogue.hpp. Parameters were checked by the caller (check_run): kernels cannot fail. Freestanding, apart from
 // integer_kernels().
 #pragma once
 #include "quantal/quant/requant.hpp"

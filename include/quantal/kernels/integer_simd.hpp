@@ -1,30 +1,18 @@
-// The integer elementwise kernels, written once over a vector type V (kernels/<isa>/vec.hpp): contract fp32_rne.
+// The integer elementwise kernels, written once over a vector type V (kernels/<isa>/vec.hpp), every contract.
 //
-// Sums and products of codes are exact in s32 and in f32, so a run is: widen, subtract zero points, convert, multiply,
+// fp32_rne: sums and products of codes are exact in s32 and in f32, so a run is: widen, subtract zero points, convert, multiply,
 // convert back (ties to even), narrow with saturation, clamp. On x86 a value below the s32 range converts to INT_MIN,
 // the lowest code; values above are cut first. The trap: a compiler may fuse the product and the sum of `add` into one
-// FMA; V::fence stands between. Tails go through buffers on the stack; pools overlap their last vector instead. As in
+// FMA; V::fence stands between. The fixed-point contracts have their products from fixed_simd.hpp. Tails go through buffers on the stack; pools overlap their last vector instead. As in
 // elementwise_simd.hpp, nothing here calls an inline function of the headers below. Freestanding.
 #pragma once
 #include "quantal/base/fp_env.hpp"
 #include "quantal/kernels/copy.hpp"
+#include "quantal/kernels/fixed_simd.hpp"
 #include "quantal/kernels/integer.hpp"
 
 namespace quantal::kernels::simd {
 inline namespace QUANTAL_KERNEL_COPY {
-
-template <class V>
-struct codes_vectors {
-  typename V::f32 ratio, other, low, high;
-  typename V::s32 a_zero, b_zero;
-  explicit codes_vectors(const codes_run& run) noexcept
-      : ratio(V::set(run.ratio)),
-        other(V::set(run.other_ratio)),
-        low(V::set(static_cast<float>(run.codes.min - run.zero_point))),
-        high(V::set(static_cast<float>(run.codes.max - run.zero_point))),
-        a_zero(V::set(run.a_zero_point)),
-        b_zero(V::set(run.b_zero_point)) {}
-};
 
 // RNE(x), possibly outside the range on the low side.
 template <class V>
@@ -34,9 +22,50 @@ template <class V>
   return V::to_s32(V::min(x, high));
 }
 
-template <class V, class Code>
-[[gnu::always_inline]] inline typename V::f32 centred(const Code* p, typename V::s32 zero) noexcept {
-  return V::to_f32(V::sub(V::load_codes(p), zero));
+// What becomes of centred codes and their sums (s32, exact in f32), in steps of the output. fp32_rne:
+template <class V>
+struct real_ratios {
+  typename V::f32 first, other, low, high;
+  explicit real_ratios(const codes_run& run) noexcept
+      : first(V::set(run.ratio)),
+        other(V::set(run.other_ratio)),
+        low(V::set(static_cast<float>(run.codes.min - run.zero_point))),
+        high(V::set(static_cast<float>(run.codes.max - run.zero_point))) {}
+  typename V::s32 rescale(typename V::s32 x) const noexcept {
+    return rounded<V>(V::mul(V::to_f32(x), first), low, high);
+  }
+  typename V::s32 multiply(typename V::s32 x, typename V::s32 y) const noexcept {
+    return rounded<V>(V::mul(V::mul(V::to_f32(x), V::to_f32(y)), first), low, high);
+  }
+  typename V::s32 add(typename V::s32 x, typename V::s32 y) const noexcept {
+    const typename V::f32 left = V::fence(V::mul(V::to_f32(x), first));
+    const typename V::f32 right = V::fence(V::mul(V::to_f32(y), other));
+    return rounded<V>(V::add(left, right), low, high);
+  }
+};
+// The fixed-point contracts:
+template <class V, bool Twice>
+struct fixed_ratios {
+  fixed_product<V, Twice> first, other;
+  explicit fixed_ratios(const codes_run& run) noexcept : first(&run.multiplier, 0), other(&run.other_multiplier, 0) {}
+  typename V::s32 rescale(typename V::s32 x) const noexcept { return first(x); }
+  typename V::s32 multiply(typename V::s32 x, typename V::s32 y) const noexcept {
+    return first(V::to_s32(V::mul(V::to_f32(x), V::to_f32(y))));
+  }
+  typename V::s32 add(typename V::s32 x, typename V::s32 y) const noexcept {
+    return fixed_product<V, Twice>::sum(first(x), other(y));
+  }
+};
+
+// Calls body(ratios of the run's contract).
+template <class V, class Body>
+[[gnu::always_inline]] inline void with_ratios(const codes_run& run, Body&& body) noexcept {
+  if (run.rule == contract::fixed_double)
+    body(fixed_ratios<V, true>(run));
+  else if (run.rule == contract::fixed_single)
+    body(fixed_ratios<V, false>(run));
+  else
+    body(real_ratios<V>(run));
 }
 
 // Four vectors of step(position) -> codes.
@@ -46,14 +75,16 @@ template <class V, class Code, class Step>
   n.store(out, step(size_t{0}), step(V::width), step(2 * V::width), step(3 * V::width));
 }
 
-template <class V, class In, class Out>
-[[gnu::noinline]] void rescale_loop(const In* a, size_t n, const codes_run& run, Out* out) noexcept {
+// The loops copy their ratios: a store of codes could change the caller's, for all that the compiler knows.
+template <class V, class Ratios, class In, class Out>
+[[gnu::noinline]] void rescale_loop(const In* a, size_t n, const codes_run& run, const Ratios& ratios,
+                                    Out* out) noexcept {
   constexpr size_t step = 4 * V::width;
-  const codes_vectors<V> c(run);
+  const Ratios r = ratios;
+  const typename V::s32 zero = V::set(run.a_zero_point);
   const typename V::template narrowing<Out> narrow(run.zero_point, run.codes.min, run.codes.max);
   const auto four = [&](const In* x, Out* y) noexcept {
-    store_four<V>(narrow, y,
-                  [&](size_t k) { return rounded<V>(V::mul(centred<V>(x + k, c.a_zero), c.ratio), c.low, c.high); });
+    store_four<V>(narrow, y, [&](size_t k) { return r.rescale(V::sub(V::load_codes(x + k), zero)); });
   };
   size_t i = 0;
   for (; i + step <= n; i += step) four(a + i, out + i);
@@ -65,17 +96,18 @@ template <class V, class In, class Out>
   for (size_t k = 0; i + k < n; ++k) out[i + k] = y[k];
 }
 
-template <class V, bool Product, class Code>
-[[gnu::noinline]] void binary_loop(const Code* a, const Code* b, size_t n, const codes_run& run, Code* out) noexcept {
+template <class V, bool Product, class Ratios, class Code>
+[[gnu::noinline]] void binary_loop(const Code* a, const Code* b, size_t n, const codes_run& run, const Ratios& ratios,
+                                   Code* out) noexcept {
   constexpr size_t step = 4 * V::width;
-  const codes_vectors<V> c(run);
+  const Ratios r = ratios;
+  const typename V::s32 a_zero = V::set(run.a_zero_point), b_zero = V::set(run.b_zero_point);
   const typename V::template narrowing<Code> narrow(run.zero_point, run.codes.min, run.codes.max);
   const auto four = [&](const Code* x, const Code* y, Code* z) noexcept {
     store_four<V>(narrow, z, [&](size_t k) {
-      const typename V::f32 left = centred<V>(x + k, c.a_zero), right = centred<V>(y + k, c.b_zero);
-      if constexpr (Product) return rounded<V>(V::mul(V::mul(left, right), c.ratio), c.low, c.high);
-      const typename V::f32 first = V::fence(V::mul(left, c.ratio)), second = V::fence(V::mul(right, c.other));
-      return rounded<V>(V::add(first, second), c.low, c.high);
+      const typename V::s32 left = V::sub(V::load_codes(x + k), a_zero), right = V::sub(V::load_codes(y + k), b_zero);
+      if constexpr (Product) return r.multiply(left, right);
+      return r.add(left, right);
     });
   };
   size_t i = 0;
@@ -123,6 +155,43 @@ template <class V, bool PerChannel, class Code>
   }
 }
 
+// Fixed point: four vectors of channels after the other, all rows of each, so that multipliers are made ready once.
+template <class V, bool Twice, class Code>
+[[gnu::noinline]] void requantize_fixed(const int32_t* sums, const int32_t* bias, size_t rows, size_t channels,
+                                        const requantizer& r, code_limits codes, Code* out) noexcept {
+  constexpr size_t w = V::width, step = 4 * V::width;
+  const typename V::template narrowing<Code> narrow(r.zero_point, codes.min, codes.max);
+  for (size_t c = 0; c < channels; c += step) {
+    const size_t live = channels - c < step ? channels - c : step;
+    fixed_multiplier own[step];
+    int32_t added[step];
+    for (size_t k = 0; k < step; ++k) {
+      const fixed_multiplier& m = r.multipliers[r.count == 1 ? 0 : k < live ? c + k : c];
+      own[k] = {m.multiplier, m.shift};
+      added[k] = bias != nullptr && k < live ? bias[c + k] : 0;
+    }
+    const fixed_product<V, Twice> product[4] = {fixed_product<V, Twice>(own), fixed_product<V, Twice>(own + w),
+                                                fixed_product<V, Twice>(own + 2 * w),
+                                                fixed_product<V, Twice>(own + 3 * w)};
+    const auto four = [&](const int32_t* x, Code* y) noexcept {
+      store_four<V>(narrow, y, [&](size_t k) { return product[k / w](V::add(V::load(x + k), V::load(added + k))); });
+    };
+    for (size_t row = 0; row < rows; ++row) {
+      const int32_t* x = sums + row * channels + c;
+      Code* y = out + row * channels + c;
+      if (live == step) {
+        four(x, y);
+        continue;
+      }
+      int32_t in[step];
+      Code done[step];
+      for (size_t k = 0; k < step; ++k) in[k] = k < live ? x[k] : 0;
+      four(in, done);
+      for (size_t k = 0; k < live; ++k) y[k] = done[k];
+    }
+  }
+}
+
 template <class V>
 [[gnu::noinline]] void look_up(const uint8_t* codes, size_t n, const uint8_t* table, uint8_t* out) noexcept {
   constexpr size_t step = V::byte_width;
@@ -163,17 +232,16 @@ template <class V, class Code>
 }
 
 // `step` channels: their sums in s32, which up to 2^23 taps cannot overflow.
-template <class V, class Code>
-[[gnu::noinline]] void mean_of(const window_taps<Code>& t, const codes_run& run, Code* out) noexcept {
+template <class V, class Ratios, class Code>
+[[gnu::noinline]] void mean_of(const window_taps<Code>& t, const codes_run& run, const Ratios& ratios,
+                               Code* out) noexcept {
   constexpr size_t w = V::width;
   constexpr int64_t step = 4 * V::width;
-  const codes_vectors<V> c(run);
+  const Ratios r = ratios;
   const typename V::template narrowing<Code> narrow(run.zero_point, run.codes.min, run.codes.max);
   const typename V::s32 offset =
       V::set(static_cast<int32_t>(static_cast<uint32_t>(t.rows * t.columns) * static_cast<uint32_t>(run.a_zero_point)));
-  const auto finish = [&](typename V::s32 sum) noexcept {
-    return rounded<V>(V::mul(V::to_f32(V::sub(sum, offset)), c.ratio), c.low, c.high);
-  };
+  const auto finish = [&](typename V::s32 sum) noexcept { return r.rescale(V::sub(sum, offset)); };
   if (t.channels < step) {
     int32_t sums[step] = {};
     Code codes[step];
@@ -223,18 +291,26 @@ template <class V, class Code>
 template <class V, class In, class Out>
 void rescale(const In* a, size_t n, const codes_run& run, Out* out) noexcept {
   const default_fp_env env;
-  rescale_loop<V>(a, n, run, out);
+  with_ratios<V>(run, [&](const auto& ratios) noexcept { rescale_loop<V>(a, n, run, ratios, out); });
 }
 template <class V, bool Product, class Code>
 void binary(const Code* a, const Code* b, size_t n, const codes_run& run, Code* out) noexcept {
   const default_fp_env env;
-  binary_loop<V, Product>(a, b, n, run, out);
+  with_ratios<V>(run, [&](const auto& ratios) noexcept { binary_loop<V, Product>(a, b, n, run, ratios, out); });
 }
 template <class V, class Code>
 void requantize_sums(const int32_t* sums, const int32_t* bias, size_t rows, size_t channels, const requantizer& r,
                      code_limits codes, Code* out) noexcept {
   const default_fp_env env;
   if (rows == 0 || channels == 0) return;
+  if (r.rule != contract::fp32_rne) {
+    if (r.count == 1 && bias == nullptr) {  // one long row; its tail is shorter than that of each row
+      channels *= rows;
+      rows = 1;
+    }
+    if (r.rule == contract::fixed_double) return requantize_fixed<V, true>(sums, bias, rows, channels, r, codes, out);
+    return requantize_fixed<V, false>(sums, bias, rows, channels, r, codes, out);
+  }
   if (r.count != 1) return requantize_loop<V, true>(sums, bias, rows, channels, r, codes, out);
   if (bias != nullptr) return requantize_loop<V, false>(sums, bias, rows, channels, r, codes, out);
   requantize_loop<V, false>(sums, bias, 1, rows * channels, r, codes, out);
@@ -242,7 +318,7 @@ void requantize_sums(const int32_t* sums, const int32_t* bias, size_t rows, size
 template <class V, class Code>
 void mean(const window_taps<Code>& t, const codes_run& run, Code* out) noexcept {
   const default_fp_env env;
-  mean_of<V>(t, run, out);
+  with_ratios<V>(run, [&](const auto& ratios) noexcept { mean_of<V>(t, run, ratios, out); });
 }
 
 template <class V>

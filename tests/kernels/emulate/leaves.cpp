@@ -41,6 +41,18 @@ const quantal::depthwise_leaf* const* emulated_depthwise_leaves(std::size_t& cou
   return list.leaves;
 }
 
+const quantal::elementwise_table* const* emulated_elementwise(std::size_t& count) {
+  static const leaf_list<quantal::elementwise_table> list(&quantal::isa_kernels::elementwise);
+  count = list.count;
+  return list.leaves;
+}
+
+const quantal::integer_table* const* emulated_integer(std::size_t& count) {
+  static const leaf_list<quantal::integer_table> list(&quantal::isa_kernels::integer);
+  count = list.count;
+  return list.leaves;
+}
+
 const char* tile_complaint() {
   const quantal_emulate::tile_file& tiles = quantal_emulate::tiles();
   if (tiles.faults() != 0) return tiles.first_fault();

@@ -5,12 +5,16 @@
 #include <vector>
 
 #include "quantal/kernels/depthwise_leaf.hpp"
+#include "quantal/kernels/elementwise.hpp"
 #include "quantal/kernels/gemm_leaf.hpp"
+#include "quantal/kernels/integer.hpp"
 
 namespace quantal_test {
 
 const quantal::gemm_leaf* const* emulated_leaves(std::size_t& count);
 const quantal::depthwise_leaf* const* emulated_depthwise_leaves(std::size_t& count);
+const quantal::elementwise_table* const* emulated_elementwise(std::size_t& count);
+const quantal::integer_table* const* emulated_integer(std::size_t& count);
 
 template <class Leaf>
 struct leaf_row {

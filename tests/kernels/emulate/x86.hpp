@@ -128,6 +128,25 @@ template <class From>
 __m512i widen_to_s16(__m256i x) {
   return map<int16_t, __m512i, From>(x, [](From i) { return int16_t{i}; });
 }
+// One rounding; SIMDe multiplies, rounds and adds.
+inline __m512 fused(__m512 a, __m512 b, __m512 c, float sign) {
+  const lanes<float, __m512> x(a), y(b), z(c);
+  lanes<float, __m512> r;
+  for (int i = 0; i < r.count; ++i) r.at[i] = fmaf(sign * x.at[i], y.at[i], z.at[i]);
+  return r.vector();
+}
+inline __m512i srav_epi32(__m512i x, __m512i by) {
+  lanes<int32_t, __m512i> a(x);
+  const lanes<uint32_t, __m512i> b(by);
+  for (int i = 0; i < a.count; ++i) a.at[i] >>= b.at[i] > 31 ? 31 : b.at[i];
+  return a.vector();
+}
+inline uint32_t cmpeq_epi16_mask(__m512i x, __m512i y) {
+  const lanes<int16_t, __m512i> a(x), b(y);
+  uint32_t mask = 0;
+  for (int i = 0; i < a.count; ++i) mask |= static_cast<uint32_t>(a.at[i] == b.at[i] ? 1 : 0) << i;
+  return mask;
+}
 inline int32_t reduce_add_epi32(__m512i x) {
   const lanes<uint32_t, __m512i> a(x);
   uint32_t sum = 0;
@@ -160,6 +179,16 @@ inline int32_t reduce_add_epi32(__m512i x) {
 #define _mm512_cvtepi8_epi32(x) quantal_emulate::widen_to_s32<int8_t>(x)
 #define _mm512_cvtepu8_epi32(x) quantal_emulate::widen_to_s32<uint8_t>(x)
 #define _mm512_cvtepu8_epi16(x) quantal_emulate::widen_to_s16<uint8_t>(x)
+#undef _mm512_fmadd_ps
+#undef _mm512_fnmadd_ps
+#define _mm512_fmadd_ps(a, b, c) quantal_emulate::fused(a, b, c, 1.0F)
+#define _mm512_fnmadd_ps(a, b, c) quantal_emulate::fused(a, b, c, -1.0F)
+#undef _mm512_srav_epi32
+#define _mm512_srav_epi32(x, by) quantal_emulate::srav_epi32(x, by)
+#undef _mm512_srai_epi32
+#define _mm512_srai_epi32(x, by) quantal_emulate::srav_epi32(x, simde_mm512_set1_epi32(by))
+#undef _mm512_cmpeq_epi16_mask
+#define _mm512_cmpeq_epi16_mask(a, b) quantal_emulate::cmpeq_epi16_mask(a, b)
 #define _mm512_reduce_add_epi32(x) quantal_emulate::reduce_add_epi32(x)
 #define _mm_mask_storeu_epi8(p, m, v) quantal_emulate::store_masked<uint8_t, __m128i>(p, m, v)
 #define _mm256_mask_storeu_epi8(p, m, v) quantal_emulate::store_masked<uint8_t, __m256i>(p, m, v)

@@ -1,11 +1,13 @@
-// Stores of finished blocks of 16 columns with AVX2: what ref/epilogue.hpp says under fp32_rne, for every output type.
+// Stores of finished blocks of 16 columns with AVX2: what ref/epilogue.hpp says, for every output type and contract.
 //
-// 8-bit: two rows at a time. A clamp from above in f32 keeps the conversion to s32 in range (below it gives INT_MIN,
+// 8-bit under fp32_rne: two rows at a time. A clamp from above in f32 keeps the conversion to s32 in range (below it gives INT_MIN,
 // which is low enough); s16 narrowing saturates, adding the zero point saturates, 8-bit narrowing saturates, and the
-// lower clamp is a maximum of bytes. No product may be contracted with an addition: `fenced`.
+// lower clamp is a maximum of bytes. No product may be contracted with an addition: `fenced`. The fixed-point contracts:
+// fixed_simd.hpp, one row at a time.
 #pragma once
 #include "quantal/kernels/copy.hpp"
 #if defined(__AVX2__) || defined(QUANTAL_EMULATE)
+#include "quantal/kernels/avx2/fixed.hpp"
 #include "quantal/kernels/gemm_leaf.hpp"
 #include "quantal/kernels/intrinsics.hpp"
 
@@ -124,6 +126,43 @@ inline void store_codes(const store_args& a) noexcept {
   }
 }
 
+// Product: of fixed_simd.hpp. Sums of two products saturate to s32, s32 to s16 to codes.
+template <bool Unsigned, class Product>
+inline void store_fixed(const store_args& a) noexcept {
+  using lanes = fixed_lanes;
+  const Product first[2] = {Product(a.multiplier), Product(a.multiplier + 8)}, other(&a.residual_multiplier, 0);
+  const __m256i bias[2] = {load_ymm(a.bias), load_ymm(a.bias + 8)};
+  const __m256i zero_point = _mm256_set1_epi16(static_cast<int16_t>(a.zero_point));
+  const __m256i residual_zero_point = _mm256_set1_epi32(a.residual_zero_point);
+  const __m128i low = _mm_set1_epi8(static_cast<char>(a.codes.min)),
+                high = _mm_set1_epi8(static_cast<char>(a.codes.max));
+  uint8_t* to = static_cast<uint8_t*>(a.out);
+  for (int32_t i = 0; i < a.rows; ++i, to += a.out_stride) {
+    __m256i steps[2];
+    for (int32_t half = 0; half < 2; ++half)
+      steps[half] = first[half](_mm256_add_epi32(load_ymm(a.acc + 16 * i + 8 * half), bias[half]));
+    if (a.residual_type != dtype::none) {
+      const uint8_t* from = static_cast<const uint8_t*>(a.residual) + i * a.residual_stride;
+      const __m128i codes = load_bytes(from, a.live_columns);
+      for (int32_t half = 0; half < 2; ++half) {
+        const __m128i eight = half == 0 ? codes : _mm_srli_si128(codes, 8);
+        const __m256i wide = a.residual_type == dtype::u8 ? _mm256_cvtepu8_epi32(eight) : _mm256_cvtepi8_epi32(eight);
+        steps[half] = lanes::add_saturated(steps[half], other(_mm256_sub_epi32(wide, residual_zero_point)));
+      }
+    }
+    // Lanes 0-3 8-11 | 4-7 12-15, put in order as s16.
+    const __m256i narrow = _mm256_adds_epi16(_mm256_packs_epi32(steps[0], steps[1]), zero_point);
+    const __m256i ordered = _mm256_permute4x64_epi64(narrow, 0xd8);
+    const __m128i left = _mm256_castsi256_si128(ordered), right = _mm256_extracti128_si256(ordered, 1);
+    __m128i codes;
+    if constexpr (Unsigned)
+      codes = _mm_min_epu8(_mm_max_epu8(_mm_packus_epi16(left, right), low), high);
+    else
+      codes = _mm_min_epi8(_mm_max_epi8(_mm_packs_epi16(left, right), low), high);
+    store_bytes(to, codes, a.live_columns);
+  }
+}
+
 // Lanes below `live` of 8: all ones.
 inline __m256i lanes_below(int32_t live) noexcept {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(live), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
@@ -159,7 +198,11 @@ inline void store_reals(const store_args& a) noexcept {
 
 template <bool Unsigned>
 inline void store_codes_of(const store_args& a) noexcept {
-  if (a.residual_type == dtype::none)
+  if (a.rule == contract::fixed_double)
+    store_fixed<Unsigned, simd::rounded_twice<fixed_lanes>>(a);
+  else if (a.rule == contract::fixed_single)
+    store_fixed<Unsigned, simd::rounded_once<fixed_lanes>>(a);
+  else if (a.residual_type == dtype::none)
     store_codes<Unsigned, second_input::none>(a);
   else if (a.residual_type == dtype::u8)
     store_codes<Unsigned, second_input::u8>(a);
@@ -168,8 +211,6 @@ inline void store_codes_of(const store_args& a) noexcept {
 }
 
 inline bool store_block(const store_args& a) noexcept {
-  const bool codes = a.type == dtype::u8 || a.type == dtype::s8;
-  if (codes && a.rule != contract::fp32_rne) return false;
   if (a.rows == 0) return true;
   if (a.type == dtype::u8)
     store_codes_of<true>(a);

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "quantal/kernels/avx2/fixed.hpp"
 #include "quantal/kernels/copy.hpp"
 
 namespace quantal::kernels::avx2 {
@@ -14,6 +15,7 @@ inline namespace QUANTAL_KERNEL_COPY {
 struct vec {
   using f32 = __m256;
   using s32 = __m256i;
+  using fixed_lanes = avx2::fixed_lanes;
   using bytes = __m256i;
   using mask = __m256;
   static constexpr size_t width = 8;

@@ -1,6 +1,7 @@
 // The elementwise kernels of this ISA; include it where its instructions are switched on.
 #pragma once
-#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
+#if (defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__)) || \
+    defined(QUANTAL_EMULATE)
 #include "quantal/kernels/avx512vnni/vec.hpp"
 #include "quantal/kernels/elementwise_simd.hpp"
 #include "quantal/kernels/integer_simd.hpp"

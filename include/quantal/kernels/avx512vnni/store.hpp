@@ -7,6 +7,7 @@
 // Output and residual are touched in live columns only; bias, ratio and sums are read in whole vectors.
 #pragma once
 #if (defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__)) || defined(QUANTAL_EMULATE)
+#include "quantal/kernels/avx512vnni/fixed.hpp"
 #include "quantal/kernels/copy.hpp"
 #include "quantal/kernels/gemm_leaf.hpp"
 #include "quantal/kernels/intrinsics.hpp"
@@ -65,14 +66,39 @@ inline void store_row_of_sums(const store_args& a, const int32_t* acc, int32_t c
     _mm512_mask_storeu_epi32(out + c, first_lanes(a.live_columns - c), load_sums(a, acc, c));
 }
 
-// What these functions do not do: the fixed-point contracts.
-inline bool can_store(const store_args& a) noexcept {
-  return a.type == dtype::s32 || a.type == dtype::f32 || a.rule == contract::fp32_rne;
+// The fixed-point contracts; Product: of fixed_simd.hpp. Sums of two products saturate to s32.
+template <int32_t Columns, class Product>
+inline void store_rows_fixed(const store_args& a, int32_t first, int32_t last) noexcept {
+  using lanes = fixed_lanes;
+  const Product other(&a.residual_multiplier, 0);
+  const __m512i low = _mm512_set1_epi32(a.codes.min - a.zero_point);
+  const __m512i high = _mm512_set1_epi32(a.codes.max - a.zero_point);
+  for (int32_t c = 0; c < Columns && c < a.live_columns; c += 16) {
+    const Product product(a.multiplier + c);
+    const __mmask16 live = first_lanes(a.live_columns - c);
+    for (int32_t row = first; row < last; ++row) {
+      __m512i steps = product(load_sums(a, a.acc + row * Columns, c));
+      if (a.residual_type != dtype::none) {
+        const uint8_t* from = static_cast<const uint8_t*>(a.residual) + row * a.residual_stride + c;
+        const __m128i codes = _mm_maskz_loadu_epi8(live, from);
+        const __m512i wide = a.residual_type == dtype::u8 ? _mm512_cvtepu8_epi32(codes) : _mm512_cvtepi8_epi32(codes);
+        steps = lanes::add_saturated(steps, other(_mm512_sub_epi32(wide, _mm512_set1_epi32(a.residual_zero_point))));
+      }
+      steps = _mm512_min_epi32(_mm512_max_epi32(steps, low), high);
+      const __m512i code = _mm512_add_epi32(steps, _mm512_set1_epi32(a.zero_point));
+      _mm_mask_storeu_epi8(static_cast<uint8_t*>(a.out) + row * a.out_stride + c, live, _mm512_cvtepi32_epi8(code));
+    }
+  }
 }
 
-// Rows [first, last) of a block that can_store().
+// Rows [first, last) of a block.
 template <int32_t Columns>
 inline void store_rows(const store_args& a, int32_t first, int32_t last) noexcept {
+  if ((a.type == dtype::u8 || a.type == dtype::s8) && a.rule != contract::fp32_rne) {
+    if (a.rule == contract::fixed_double)
+      return store_rows_fixed<Columns, simd::rounded_twice<fixed_lanes>>(a, first, last);
+    return store_rows_fixed<Columns, simd::rounded_once<fixed_lanes>>(a, first, last);
+  }
   for (int32_t row = first; row < last; ++row) {
     const int32_t* acc = a.acc + row * Columns;
     if (a.type == dtype::s32)
@@ -86,7 +112,6 @@ inline void store_rows(const store_args& a, int32_t first, int32_t last) noexcep
 
 template <int32_t Columns>
 inline bool store_block(const store_args& a) noexcept {
-  if (!can_store(a)) return false;
   store_rows<Columns>(a, 0, a.rows);
   return true;
 }
