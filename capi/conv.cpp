@@ -42,7 +42,10 @@ struct depthwise_family {
   static bool is_kernel(const depthwise_leaf* leaf) noexcept {
     std::size_t count = 0;
     const depthwise_leaf* const* list = depthwise_leaves(count);
-    return among(leaf, list, count);
+    for (std::size_t i = 0; i < count; ++i) {
+      if (leaf != nullptr && (leaf == list[i] || leaf == list[i]->plain_3x3)) return true;
+    }
+    return false;
   }
   static status plan(const conv_desc& d, const char* kernel, std::size_t width, depthwise_plan& out,
                      std::size_t* channel) noexcept {

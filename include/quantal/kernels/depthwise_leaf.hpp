@@ -7,13 +7,18 @@
 //
 // One load and one instruction then serve two (four) vertical taps of a vector of channels, and each image row is
 // interleaved once for all output rows that see it. The nest (kernels/depthwise.hpp) keeps the few units that an output
-// row needs in L1, pads them, and tells the leaf where they are. Freestanding.
+// row needs in L1, pads them, and tells the leaf where they are.
+//
+// A `plain` leaf does 3 x 3 windows of stride 2 from rows of codes: a unit is one padded row, copied only, and the leaf
+// makes the pairs in registers. Its words of weights:  {w00 w10} {w01 w11} {w02 w12} | {w20 w21} {w22 0}. Freestanding.
 #pragma once
 #include "quantal/kernels/gemm_leaf.hpp"
 
 namespace quantal {
 
 inline constexpr int32_t max_unit_rows = 4;
+
+inline constexpr int32_t plain_words = 5;  // of a plain leaf's weights
 
 struct interleave_args {
   const uint8_t* rows[max_unit_rows] = {};  // first pixel's codes of each row, `channels` readable at every pixel
@@ -22,6 +27,8 @@ struct interleave_args {
   bool is_unsigned = false;
   int32_t zero_point = 0;  // subtracted by form s16_centred
   void* out = nullptr;     // [pixel][channels] words
+  // A plain leaf: how many codes of rows[0] to copy at each pixel, and how far apart.
+  int64_t codes = 0, out_step = 0;
 };
 
 // One output row of one channel block. Arrays of channels are in word order (word_of).
@@ -53,7 +60,23 @@ struct depthwise_leaf {
   void (*interleave)(const interleave_args& a) noexcept = nullptr;
   void (*codes)(const depthwise_row& a) noexcept = nullptr;  // contract fp32_rne, u8 or s8 out
   void (*sums)(const depthwise_row& a) noexcept = nullptr;   // without bias
+
+  bool plain = false;                         // see above; unit_rows and unit_step are 1
+  const depthwise_leaf* plain_3x3 = nullptr;  // takes 3 x 3 windows of horizontal stride 2
 };
+
+constexpr bool is_plain_window(int64_t kernel_h, int64_t kernel_w, int64_t dilation_w, int64_t stride_w) noexcept {
+  return kernel_h == 3 && kernel_w == 3 && dilation_w == 1 && stride_w == 2;
+}
+
+// Weights of any zero point? Others need theirs in the middle.
+constexpr bool holds_wide_weights(const depthwise_leaf& leaf) noexcept {
+  return leaf.plain || leaf.form == lhs_form::s16_centred;
+}
+// Bytes of a channel in a unit's pixel.
+constexpr int64_t unit_element(const depthwise_leaf& leaf) noexcept {
+  return leaf.plain ? 1 : 4;
+}
 
 constexpr int32_t channels_of(const depthwise_leaf& leaf) noexcept {
   return 4 * leaf.vectors * leaf.lanes;

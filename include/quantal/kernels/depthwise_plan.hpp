@@ -42,7 +42,9 @@ struct depthwise_plan {
   bool fast = false;  // the leaf's codes; otherwise its sums and the portable epilogue
   int32_t prepared_zero_point = 0;
   uint64_t block_bytes = 0, packed_bytes = 0;
-  uint64_t unit_bytes = 0;  // of one unit of one block
+  int64_t pixel_bytes = 0;  // of a unit: [pixel][channels] words, or [pixel][group of blocks] codes
+  int64_t block_step = 0;   // from a block's units to those of the next
+  uint64_t unit_bytes = 0;
   uint64_t task_workspace = 0;
   uint64_t tasks = 0;
 };
@@ -63,7 +65,7 @@ inline constexpr uint64_t depthwise_prefix = 64 + 256;  // header, table
 
 // What packing subtracts from the codes of the weights.
 constexpr int32_t subtracted_from_weights(const depthwise_plan& p) noexcept {
-  if (p.leaf->form == lhs_form::s16_centred) return p.layout.weight_zero_point;
+  if (holds_wide_weights(*p.leaf)) return p.layout.weight_zero_point;
   return p.layout.weights == dtype::u8 ? 128 : 0;
 }
 
@@ -138,10 +140,11 @@ inline bool plan_depthwise_sizes(depthwise_plan& p, size_t width, const conv_til
   }
   if (p.ring > int64_t{1} << 24) return false;
   const uint64_t word_bytes = static_cast<uint64_t>(p.channels) * 4;
+  const int64_t pixel = p.channels * unit_element(leaf);
   uint64_t at = depthwise_block_header(p.channels);
   for (int32_t phase = 0; phase < leaf.unit_step; ++phase) {
     p.phase_weights[phase] = at;
-    at += static_cast<uint64_t>(p.phase_units[phase] * s.kernel_w) * word_bytes;
+    at += static_cast<uint64_t>(leaf.plain ? plain_words : p.phase_units[phase] * s.kernel_w) * word_bytes;
   }
   p.block_bytes = round_up(at, gemm_alignment);
   if (!checked_mul(p.block_bytes, static_cast<uint64_t>(p.blocks), p.packed_bytes) ||
@@ -150,13 +153,20 @@ inline bool plan_depthwise_sizes(depthwise_plan& p, size_t width, const conv_til
   // A pass reads whole cache lines of the image: as many blocks as 64 channels need, more where their rings fit in L1.
   const int64_t wanted = width <= 1 ? 1 : divide_up(static_cast<int64_t>(4 * width), s.batch > 0 ? s.batch : 1);
   const int64_t line = 64 / p.channels < 1 ? 1 : 64 / p.channels;
-  const int64_t ring_width = band_pixels(p.layout.out_w, s.stride_w, s.window_w()) * p.ring;
-  p.group = 24 * 1024 / static_cast<int64_t>(word_bytes) / ring_width;
+  const int64_t image_width = band_pixels(p.layout.out_w, s.stride_w, s.window_w());
+  // Copied rows are read best as they lie: rather all channels of 48 columns than few channels of whole rows.
+  const int64_t width_at_once = leaf.plain && image_width > 48 ? 48 : image_width;
+  p.group = 24 * 1024 / pixel / p.ring / width_at_once;
   if (p.group > p.blocks / wanted) p.group = p.blocks / wanted;
-  p.group = p.group < line ? line : p.group / line * line;
+  if (leaf.plain && p.group > 0) {  // groups of about one size
+    const int64_t even = divide_up(p.blocks, divide_up(p.blocks, p.group));
+    p.group = even < p.blocks ? divide_up(even, line) * line : p.blocks;
+  } else {
+    p.group = p.group < line ? line : p.group / line * line;
+  }
   if (p.group > p.blocks) p.group = p.blocks > 0 ? p.blocks : 1;
-  const int64_t ring_words = 24 * 1024 / static_cast<int64_t>(word_bytes) / p.group / p.ring;
-  const int64_t fitting = (ring_words - s.window_w()) / s.stride_w + 1;
+  const int64_t ring_pixels = 24 * 1024 / pixel / p.group / p.ring;
+  const int64_t fitting = (ring_pixels - s.window_w()) / s.stride_w + 1;
   const int64_t wanted_w = fitting < 32 ? 32 : fitting;
   p.tile_w = tiling.columns > 0 ? (tiling.columns < p.layout.out_w ? tiling.columns : p.layout.out_w)
                                 : part_of(p.layout.out_w, divide_up(p.layout.out_w, wanted_w));
@@ -172,11 +182,13 @@ inline bool plan_depthwise_sizes(depthwise_plan& p, size_t width, const conv_til
   if (p.layout.out_elements == 0) p.row_tiles = 0;
   p.tasks = static_cast<uint64_t>(s.batch * p.row_tiles) * static_cast<uint64_t>(p.group_tiles);
   uint64_t pixels = 0, bytes = 0;
-  if (!checked_mul(static_cast<uint64_t>(p.tile_in_w), word_bytes, p.unit_bytes) ||
-      !checked_mul(p.unit_bytes, static_cast<uint64_t>(p.ring * p.group), bytes) ||
+  p.pixel_bytes = leaf.plain ? p.group * pixel : pixel;
+  if (!checked_mul(static_cast<uint64_t>(p.tile_in_w), static_cast<uint64_t>(p.pixel_bytes), p.unit_bytes) ||
+      !checked_mul(p.unit_bytes, static_cast<uint64_t>(leaf.plain ? p.ring : p.ring * p.group), bytes) ||
       !checked_mul(static_cast<uint64_t>(p.tile_in_w), static_cast<uint64_t>(p.channels) * max_unit_rows, pixels) ||
       !checked_add(bytes, round_up(pixels, gemm_alignment), bytes))
     return false;
+  p.block_step = leaf.plain ? pixel : static_cast<int64_t>(p.unit_bytes) * p.ring;
   bytes += gemm_alignment * static_cast<uint64_t>(divide_up(p.channels, 64));  // a row of padding
   bytes += round_up(static_cast<uint64_t>(p.max_units) * sizeof(const uint8_t*), gemm_alignment);
   if (!p.fast) bytes += 2 * round_up(static_cast<uint64_t>(p.tile_w) * word_bytes, gemm_alignment);
@@ -198,11 +210,12 @@ inline status plan_depthwise(const conv_desc& d, const depthwise_leaf& leaf, siz
   if (s.in_c != s.groups || s.kernel_h > max_window / s.kernel_w) return status::shape;
   if (tiling.rows < 0 || tiling.columns < 0) return status::argument;
   const int32_t centre = d.weights == dtype::u8 ? 128 : 0;
-  if (leaf.form != lhs_form::s16_centred && d.weight_zero_point != centre) return status::unsupported;
+  if (!holds_wide_weights(leaf) && d.weight_zero_point != centre) return status::unsupported;
+  const bool plain = leaf.plain_3x3 != nullptr && is_plain_window(s.kernel_h, s.kernel_w, s.dilation_w, s.stride_w);
   p.magic = depthwise_plan_magic;
-  p.leaf = &leaf;
+  p.leaf = plain ? leaf.plain_3x3 : &leaf;
   p.multiplier = s.group_out();
-  p.channels = channels_of(leaf);
+  p.channels = channels_of(*p.leaf);
   p.blocks = detail::divide_up(s.out_c, p.channels);
   p.fast = detail::is_code(d.out) && d.finish.requant.rule == contract::fp32_rne &&
            d.finish.residual.type == dtype::none && d.finish.table == nullptr;
@@ -213,7 +226,7 @@ inline status plan_depthwise(const conv_desc& d, const depthwise_leaf& leaf, siz
   p.store = start_store(d.finish, d.out, p.layout.codes, p.layout.out_strides.pixel);
   p.store.residual_stride = p.layout.residual_strides.pixel;
   gemm_leaf form;
-  form.form = leaf.form;
+  form.form = p.leaf->form;
   p.prepared_zero_point = prepared_zero_point(form, d.in, d.in_zero_point);
   if (!detail::plan_depthwise_sizes(p, width, tiling)) return status::overflow;
   out = p;

@@ -13,24 +13,30 @@ inline void pack_depthwise_block(const depthwise_plan& p, const uint8_t* weights
   const depthwise_leaf& leaf = *p.leaf;
   const conv_layout& l = p.layout;
   const conv_shape& s = l.shape;
-  const bool centred = leaf.form == lhs_form::s16_centred;
+  const bool wide = holds_wide_weights(leaf);
   const int32_t subtract = subtracted_from_weights(p);
   for (int32_t phase = 0; phase < leaf.unit_step; ++phase) {
     cover_window(leaf, phase, s.kernel_h, s.dilation_h, [&](int64_t index, int64_t, int64_t ky, int32_t row) {
       for (int64_t kx = 0; kx < s.kernel_w; ++kx) {
-        uint8_t* words = block + p.phase_weights[phase] +
-                         static_cast<uint64_t>((index * s.kernel_w + kx) * p.channels) * sizeof(uint32_t);
+        int64_t word_index = index * s.kernel_w + kx;
+        int32_t within = row;
+        if (leaf.plain) {  // two rows as pairs from above, the third as pairs of neighbours
+          word_index = ky < 2 ? kx : 3 + kx / 2;
+          within = static_cast<int32_t>(ky < 2 ? ky : kx % 2);
+        }
+        uint8_t* words =
+            block + p.phase_weights[phase] + static_cast<uint64_t>(word_index * p.channels) * sizeof(uint32_t);
         for (int32_t c = 0; c < live; ++c) {
           const int64_t at = (first + c) * l.weight_strides[0] + ky * l.weight_strides[1] + kx * l.weight_strides[2];
           const int32_t code =
               l.weights == dtype::u8 ? int32_t{weights[at]} : int32_t{static_cast<int8_t>(weights[at])};
           const int32_t w = code - subtract;
           uint8_t* word = words + word_of(leaf, c) * 4;
-          if (centred) {
-            const int16_t wide = static_cast<int16_t>(w);
-            __builtin_memcpy(word + 2 * row, &wide, sizeof wide);
+          if (wide) {
+            const int16_t half = static_cast<int16_t>(w);
+            __builtin_memcpy(word + 2 * within, &half, sizeof half);
           } else {
-            word[row] = static_cast<uint8_t>(w);
+            word[within] = static_cast<uint8_t>(w);
           }
           if (phase == 0) sums[c] += w;
         }
@@ -91,7 +97,7 @@ struct depthwise_call {
   uint8_t* out;
 
   struct scratch {
-    uint8_t* ring;      // [group][ring unit][pixel][channels] words
+    uint8_t* ring;      // [group][ring unit][pixel][channels] words, or [ring unit][pixel][group][channels] codes
     uint8_t* expanded;  // [unit row][pixel][channels] codes
     uint8_t* padding;   // one pixel of zero-point codes
     const uint8_t** units;
@@ -101,7 +107,7 @@ struct depthwise_call {
   scratch carve(uint8_t* at) const noexcept {
     scratch s{};
     s.ring = at;
-    at += p.unit_bytes * static_cast<uint64_t>(p.ring * p.group);
+    at += p.unit_bytes * static_cast<uint64_t>(p.leaf->plain ? p.ring : p.ring * p.group);
     s.expanded = at;
     at += round_up(static_cast<uint64_t>(p.tile_in_w * p.channels * max_unit_rows), gemm_alignment);
     s.padding = at;
@@ -120,11 +126,11 @@ struct depthwise_call {
     return left < p.channels ? static_cast<int32_t>(left) : p.channels;
   }
 
-  // `count` pixels of padding, as words.
+  // `count` pixels of padding in a unit.
   void pad(uint8_t* words, int64_t count) const noexcept {
     const uint8_t zero = static_cast<uint8_t>(p.prepared_zero_point);
     __builtin_memset(words, p.leaf->form == lhs_form::s16_centred ? 0 : zero,
-                     static_cast<size_t>(count * p.channels) * sizeof(uint32_t));
+                     static_cast<size_t>(count * p.pixel_bytes));
   }
 
   // Channels [first, first + live) of a row's pixels, side by side: for blocks that are not whole and for multipliers.
@@ -148,14 +154,44 @@ struct depthwise_call {
   // They stay as they are while the ring turns.
   void pad_sides(const scratch& s, image_pixels live, int64_t blocks) const noexcept {
     uint8_t* words = s.ring;
-    for (int64_t i = 0; i < blocks * p.ring; ++i, words += p.unit_bytes) {
+    for (int64_t i = 0; i < (p.leaf->plain ? p.ring : blocks * p.ring); ++i, words += p.unit_bytes) {
       if (live.first > 0) pad(words, live.first);
-      if (live.last < p.tile_in_w) pad(words + live.last * p.channels * 4, p.tile_in_w - live.last);
+      if (live.last < p.tile_in_w) pad(words + live.last * p.pixel_bytes, p.tile_in_w - live.last);
     }
+  }
+
+  // The same for a plain leaf: padded row `index`, all channels of blocks [first, last).
+  void build_plain(const scratch& s, int64_t image, int64_t index, int64_t left, int64_t first,
+                   int64_t last) const noexcept {
+    const conv_layout& l = p.layout;
+    const image_pixels live = pixels_in_image(left);
+    const int64_t pixels = live.last - live.first, y = index - l.shape.pad_top;
+    if (pixels == 0) return;
+    uint8_t* to = s.ring + p.unit_bytes * static_cast<uint64_t>(index % p.ring) + live.first * p.pixel_bytes;
+    if (y < 0 || y >= l.shape.in_h) return pad(to, pixels);
+    const uint8_t* from = in + image * l.in_strides.image + y * l.in_strides.row +
+                          (left - l.shape.pad_left + live.first) * l.in_strides.pixel;
+    const int64_t channel = first * p.channels, most = (last - first) * p.channels;
+    const int64_t codes = l.shape.out_c - channel < most ? l.shape.out_c - channel : most;
+    if (p.multiplier == 1) {
+      interleave_args a;
+      a.rows[0] = from + channel;
+      a.steps[0] = l.in_strides.pixel;
+      a.pixels = pixels;
+      a.is_unsigned = l.in == dtype::u8;
+      a.codes = codes;
+      a.out = to;
+      a.out_step = p.pixel_bytes;
+      return p.leaf->interleave(a);
+    }
+    const uint8_t flip = l.in == dtype::u8 ? 0x80 : 0;
+    for (int64_t x = 0; x < pixels; ++x, from += l.in_strides.pixel, to += p.pixel_bytes)
+      for (int64_t c = 0; c < codes; ++c) to[c] = static_cast<uint8_t>(from[(channel + c) / p.multiplier] ^ flip);
   }
 
   // Unit `index` (of padded rows), pixels [left, left + tile_in_w) of the padded width, of blocks [first, last).
   void build(const scratch& s, int64_t image, int64_t index, int64_t left, int64_t first, int64_t last) const noexcept {
+    if (p.leaf->plain) return build_plain(s, image, index, left, first, last);
     const conv_layout& l = p.layout;
     const image_pixels live_pixels = pixels_in_image(left);
     const int64_t skip = live_pixels.first, from = left - l.shape.pad_left;
@@ -170,9 +206,8 @@ struct depthwise_call {
       if (y >= 0 && y < l.shape.in_h)
         rows[r] = in + image * l.in_strides.image + y * l.in_strides.row + (from + skip) * l.in_strides.pixel;
     }
-    const uint64_t ring_bytes = p.unit_bytes * static_cast<uint64_t>(p.ring);
     uint8_t* words = s.ring + p.unit_bytes * static_cast<uint64_t>(index % p.ring);
-    for (int64_t block = first; block < last; ++block, words += ring_bytes) {
+    for (int64_t block = first; block < last; ++block, words += p.block_step) {
       const int64_t channel = block * p.channels;
       const int32_t live = live_channels(block);
       const bool whole = p.multiplier == 1 && live == p.channels;
@@ -224,8 +259,8 @@ struct depthwise_call {
     const conv_layout& l = p.layout;
     depthwise_row a;
     a.kernel_w = l.shape.kernel_w;
-    a.tap_step = l.shape.dilation_w * p.channels * 4;
-    a.pixel_step = l.shape.stride_w * p.channels * 4;
+    a.tap_step = l.shape.dilation_w * p.pixel_bytes;
+    a.pixel_step = l.shape.stride_w * p.pixel_bytes;
     a.pixels = pixels;
     a.wide_ratio = p.wide_ratio;
     a.zero_point = l.out_zero_point;
@@ -266,7 +301,6 @@ struct depthwise_call {
   void pass(const scratch& s, int64_t image, int64_t top, int64_t bottom, int64_t x, int64_t pixels, int64_t first,
             int64_t last) const noexcept {
     const conv_shape& shape = p.layout.shape;
-    const uint64_t ring_bytes = p.unit_bytes * static_cast<uint64_t>(p.ring);
     depthwise_row a = common_row(pixels);
     a.units = s.units;
     pad_sides(s, pixels_in_image(x * shape.stride_w), last - first);
@@ -285,7 +319,7 @@ struct depthwise_call {
       for (; built < end; ++built) build(s, image, built, x * shape.stride_w, first, last);
       for (int64_t b = first; b < last; ++b) {
         row(a, s, image, y, x, b, p.phase_weights[phase]);
-        for (int32_t u = 0; u < a.unit_count; ++u) s.units[u] += ring_bytes;
+        for (int32_t u = 0; u < a.unit_count; ++u) s.units[u] += p.block_step;
       }
     }
   }

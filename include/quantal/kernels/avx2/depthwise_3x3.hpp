@@ -1,4 +1,4 @@
-// AVX2 leaf of 3 x 3 depthwise convolution at stride 1 or 2, from rows of s8 codes (u8 codes are flipped when the row
+// AVX2 leaf of 3 x 3 depthwise convolution at stride 2, from rows of s8 codes (u8 codes are flipped when the row
 // is copied into its padded unit). It saves what interleaving costs, which at stride 2 is as much as the sums:
 //
 //   rows 0, 1   column c: vpmovsxbw a, b ── vpunpck ──> pairs {a b}, used by every pixel whose window holds column c
@@ -25,19 +25,30 @@ inline __m256i widen_s8(const uint8_t* p) noexcept {
   return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
 
+// x * weights, with the weights read by the multiplication: in registers they would drive sums onto the stack.
+inline __m256i times(__m256i x, const uint8_t* weights) noexcept {
+#if !defined(QUANTAL_EMULATE)
+  __m256i product;
+  __asm__("vpmaddwd %2, %1, %0" : "=x"(product) : "x"(x), "m"(*reinterpret_cast<const __m256i_u*>(weights)));
+  return product;
+#else
+  return _mm256_madd_epi16(x, load256(weights));
+#endif
+}
+
 // sum[vector][pixel] += pairs * word
 template <int32_t Pixels>
 inline void add_word(__m256i (&sum)[2][Pixels], int32_t pixel, const pairs& x, const uint8_t* word) noexcept {
-  sum[0][pixel] = _mm256_add_epi32(sum[0][pixel], _mm256_madd_epi16(x.low, load256(word)));
+  sum[0][pixel] = _mm256_add_epi32(sum[0][pixel], times(x.low, word));
   in_order(sum[0][pixel]);
-  sum[1][pixel] = _mm256_add_epi32(sum[1][pixel], _mm256_madd_epi16(x.high, load256(word + 32)));
+  sum[1][pixel] = _mm256_add_epi32(sum[1][pixel], times(x.high, word + 32));
   in_order(sum[1][pixel]);
 }
 
 // `Pixels` pixels from byte `at` of the rows on, their columns `step` bytes apart.
-template <int32_t Stride, int32_t Pixels, class Sink>
-inline void window_3x3(const depthwise_row& a, const Sink& sink, int64_t x) noexcept {
-  constexpr int32_t columns = (Pixels - 1) * Stride + 3, word = 64;
+template <int32_t Pixels, class Sink>
+[[gnu::always_inline]] inline void window_3x3(const depthwise_row& a, const Sink& sink, int64_t x) noexcept {
+  constexpr int32_t stride = 2, columns = (Pixels - 1) * stride + 3, word = 64;
   const int64_t step = a.tap_step;
   const uint8_t *top = a.units[0] + x * a.pixel_step, *middle = a.units[1] + x * a.pixel_step,
                 *bottom = a.units[2] + x * a.pixel_step, *weights = a.weights;
@@ -54,19 +65,14 @@ inline void window_3x3(const depthwise_row& a, const Sink& sink, int64_t x) noex
     const pairs upper = pair_up(widen_s8(top + at), widen_s8(middle + at));
 #pragma GCC unroll 4
     for (int32_t p = 0; p < Pixels; ++p) {
-      if (c >= p * Stride && c < p * Stride + 3) add_word(sum, p, upper, weights + (c - p * Stride) * word);
+      if (c >= p * stride && c < p * stride + 3) add_word(sum, p, upper, weights + (c - p * stride) * word);
     }
     const __m256i here = widen_s8(bottom + at);
-    // Columns c - 1 and c as a pair: the first two of a window, or the last of one that ends at c - 1.
-    if (c > 0) {
-      const int32_t first = c - 1, last = first - 2;
-      const bool begins = first % Stride == 0 && first / Stride < Pixels;
-      const bool ends = last >= 0 && last % Stride == 0;
-      if (begins || ends) {
-        const pairs lower = pair_up(before, here);
-        if (begins) add_word(sum, first / Stride, lower, weights + 3 * word);
-        if (ends) add_word(sum, last / Stride, lower, weights + 4 * word);
-      }
+    // The first two columns of window p are a pair, and its third one is the first of the next window's pair.
+    if (c % 2 == 1) {
+      const pairs lower = pair_up(before, here);
+      add_word(sum, c / 2, lower, weights + 3 * word);
+      if (c > 1) add_word(sum, c / 2 - 1, lower, weights + 4 * word);
     }
     if (c == columns - 1) add_word(sum, Pixels - 1, pair_up(here, here), weights + 4 * word);
     before = here;
@@ -74,21 +80,11 @@ inline void window_3x3(const depthwise_row& a, const Sink& sink, int64_t x) noex
   sink.template put<Pixels>(sum, x);
 }
 
-template <int32_t Stride, class Sink>
+template <class Sink>
 inline void row_3x3(const depthwise_row& a) noexcept {
   const Sink sink{a};
-  const int64_t pixels = a.pixels;
-  if (pixels < 4) {
-    for (int64_t x = 0; x < pixels; ++x) window_3x3<Stride, 1>(a, sink, x);
-    return;
-  }
-  for (int64_t x = 0; x < pixels; x += 4)  // the last four may have been done in part
-    window_3x3<Stride, 4>(a, sink, x + 4 <= pixels ? x : pixels - 4);
-}
-
-template <class Sink>
-inline void any_row_3x3(const depthwise_row& a) noexcept {
-  a.pixel_step == a.tap_step ? row_3x3<1, Sink>(a) : row_3x3<2, Sink>(a);
+  in_groups(
+      a.pixels, [&](auto count, int64_t x) __attribute__((always_inline)) { window_3x3<count.value>(a, sink, x); });
 }
 
 // Codes of one pixel: whole vectors, the last one overlapping; or byte by byte.
@@ -127,13 +123,13 @@ inline void depthwise_3x3_copy(const interleave_args& a) noexcept {
 inline void depthwise_3x3_codes(const depthwise_row& a) noexcept {
   using namespace depthwise_detail;
   if (a.out_unsigned)
-    a.wide_ratio ? any_row_3x3<to_codes<true, true>>(a) : any_row_3x3<to_codes<true, false>>(a);
+    a.wide_ratio ? row_3x3<to_codes<true, true>>(a) : row_3x3<to_codes<true, false>>(a);
   else
-    a.wide_ratio ? any_row_3x3<to_codes<false, true>>(a) : any_row_3x3<to_codes<false, false>>(a);
+    a.wide_ratio ? row_3x3<to_codes<false, true>>(a) : row_3x3<to_codes<false, false>>(a);
 }
 
 inline void depthwise_3x3_sums(const depthwise_row& a) noexcept {
-  depthwise_detail::any_row_3x3<depthwise_detail::to_sums>(a);
+  depthwise_detail::row_3x3<depthwise_detail::to_sums>(a);
 }
 
 inline constexpr depthwise_leaf depthwise_3x3 = {

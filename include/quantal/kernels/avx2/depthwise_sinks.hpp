@@ -86,6 +86,24 @@ inline void in_order(__m256i& sum) noexcept {
 #endif
 }
 
+template <int32_t Count>
+struct pixel_count {
+  static constexpr int32_t value = Count;
+};
+
+// body(pixel_count<n>, first) over a row's pixels, four at a time. Of 7 the last three go by themselves (rows of 7 and
+// 15 are common); one or two are done with others before them once more. One call of each: they are to be inlined.
+template <class Body>
+[[gnu::always_inline]] inline void in_groups(int64_t pixels, Body&& body) noexcept {
+  const bool three = pixels % 4 == 3;
+  const int64_t end = three ? pixels - 3 : pixels;
+  if (end >= 4)
+    for (int64_t x = 0; x < end; x += 4) body(pixel_count<4>{}, x + 4 <= end ? x : end - 4);
+  else
+    for (int64_t x = 0; x < end; ++x) body(pixel_count<1>{}, x);
+  if (three) body(pixel_count<3>{}, end);
+}
+
 }  // namespace depthwise_detail
 }  // namespace QUANTAL_KERNEL_COPY
 }  // namespace quantal::kernels::avx2
