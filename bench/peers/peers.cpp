@@ -2,8 +2,8 @@
 // each interpreter named in --peer_python, one problem at a time over a pipe; it times its own slices on the same core
 // while we wait, so its samples interleave with ours.
 //
-//   -> {"peer": "litert", "problem": {...}, "data": "FILE"}     <- {"id": 3, "note": ..., "output": "FILE"} |
-//   {"absent": why}
+//   -> {"peer": "litert", "problem": {...}, "data": "FILE"}     <- {"id": 3, "note": ..., "output": "FILE"}
+//                                                               or {"absent": why}
 //   -> {"run": 3, "calls": 100}                                 <- {"wall": s, "cpu": s}
 #include "peers.hpp"
 

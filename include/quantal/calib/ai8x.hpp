@@ -1,8 +1,8 @@
 // ai8x: the weight factors of ai8x-synthesis quantize.py and the line its -v prints.
 //
-//   clip methods:  factor = 2^(b-1) * f,   f: MAX max|W|, AVGMAX (clip/avgmax), STDDEV (clip/stddev), SCALE the
-//   constant S QAT:           factor = 2^(b-1) * 2^k, k of clip/qat_shift over weights and bias together code =
-//   clamp(floor(factor * w + 0.5), -2^(b-1), 2^(b-1) - 1)          (ties toward +infinity)
+//   clip methods   factor = 2^(b-1) * f,     f: MAX max|W|, AVGMAX (clip/avgmax), STDDEV (clip/stddev), SCALE constant
+//   QAT            factor = 2^(b-1) * 2^k,   k of clip/qat_shift over weights and bias together
+//   code           clamp(floor(factor * w + 0.5), -2^(b-1), 2^(b-1) - 1)            (ties toward +infinity)
 //
 // The trap: with a clip method the tool MULTIPLIES by the statistic, so a larger maximum gives a larger factor; that is
 // right only for weights trained inside [-1, 1]. The methods max, avgmax, stddev and scale of calib/clip/ give ranges

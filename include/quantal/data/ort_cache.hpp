@@ -1,10 +1,12 @@
 // ort_cache: ONNX Runtime's calibration JSON, in its three forms.
 //
-//   save_tensors_data (1.24+)      {"CLS": "TensorsData", "data": {name: TensorData}, "calibration_method": {...},
-//   "smooth_quant": false} write_calibration_table        {name: TensorData} (calibration.json) older tables {name:
-//   [lowest, highest]} TensorData                     {"lowest": v, "highest": v, "hist": v, "bins": v, "CLS":
-//   "TensorData"}, each v a number or
-//                                  {"data": ..., "dtype": "float32", "CLS": "numpy.array"}
+//   save_tensors_data (1.24+)   {"CLS": "TensorsData", "data": {name: TensorData}, "calibration_method": {...},
+//                                "smooth_quant": false}
+//   write_calibration_table     {name: TensorData}                               (calibration.json)
+//   older tables                {name: [lowest, highest]}
+//
+//   TensorData                  {"lowest": v, "highest": v, "hist": v, "bins": v, "CLS": "TensorData"}
+//   v                           a number, or {"data": ..., "dtype": "float32", "CLS": "numpy.array"}
 //
 // Ranges are read, histograms are not: lowest and highest are already clipped there and the true extremes are not in
 // the file, so clipping its histogram again would answer another question. Written is the first form. Source:

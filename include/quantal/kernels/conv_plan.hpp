@@ -5,8 +5,8 @@
 //
 //   band: the padded input rows that a task needs, in the leaf's form      rows[i] = the window of output pixel i
 //     z z z z z z z z                                                      taps[t] = distance of kernel element t
-//     z a b c d e f z    pixel 0 at a-1, pixel 1 (stride 2) at b ...        acc[i][c] += rows[i][taps[t] + d] *
-//     w[t][d][c] z g h i j k l z
+//     z a b c d e f z    pixel 0 at a - 1, pixel 1 (stride 2) at b ...
+//     z g h i j k l z                                    acc[i][c] += rows[i][taps[t] + d] * w[t][d][c]
 //
 //   merged taps    kernel elements of one kernel row lie side by side in the band (dilation 1, all channels used):
 //                  they are one tap of kernel_w * in_c depths. A stem of 3 channels is 7 taps of 21, not 49 of 3.

@@ -1,7 +1,6 @@
 // The CPU's sticky mark that a conversion or sum had no answer: a test for NaN and overflow that costs a loop nothing.
 //
-//   start:  is the mark kept at all?      ...  any number of conversions f32 -> s32  ...      raised(): was one
-//   impossible?
+//   works(): is the mark kept at all?  ...  any number of conversions f32 -> s32  ...  raised(): was one impossible?
 //
 // x86 sets bit 0 of MXCSR when a conversion meets NaN or a number that does not fit, and leaves it set (Intel SDM,
 // volume 1, 11.5.2.1). Emulators may not keep it (Valgrind), so `works()` converts a NaN and looks. The caller's mode

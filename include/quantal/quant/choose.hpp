@@ -1,8 +1,9 @@
 // choose_params: scale and zero point from a real range.
 //
-//   affine     [min, max] widened to contain 0:  scale = (max - min) / (qmax - qmin),  zero_point = round(qmin - min /
-//   scale) symmetric  a = max(|min|, |max|):            scale = a / divisor,                  zero_point = middle code
-//   (0 if signed)
+//   affine     [min, max] widened to contain 0:   scale = (max - min) / (qmax - qmin)
+//                                                 zero_point = round(qmin - min / scale)
+//   symmetric  a = max(|min|, |max|):             scale = a / divisor
+//                                                 zero_point = middle code (0 if signed)
 //
 // The preset row says in which precision, with which divisor and rounding (default: float64 and round half to even, the
 // arithmetic of ONNX Runtime's tools). A range too small for a normal f32 scale (all zeros: nothing to represent) is

@@ -2,8 +2,7 @@
 //
 // All tools compute scale = (max - min) / (qmax - qmin); their results differ in the last bit (and by one in the zero
 // point) because they disagree about what this table's columns say. Example: [-2, 2] in s8 gives zero point 0 in
-// float64
-// (-128 + 127.5 = -0.5, tie to even) and -1 in torch's float32 (2 / 0.015686275 rounds to 127.49999...).
+// float64 (-128 + 127.5 = -0.5, tie to even) and -1 in torch's float32 (2 / 0.015686275 rounds to 127.49999...).
 // Sources: ONNX Runtime 1.31 quant_utils.py; torch.ao.quantization.observer; TFLite quantization_util.h; TensorRT
 // developer guide; ai8x-training / ai8x-synthesis quantize.py. Freestanding.
 #pragma once

@@ -1,18 +1,18 @@
 // Requantization: an s32 accumulator becomes an 8-bit (or other) code. The one place where its rounding is stated.
 //
-//   q = clamp(round((acc + bias) * ratio) + zero_point, lowest, highest)        ratio = input scale * weight scale /
-//   output scale
+//   q = clamp(round((acc + bias) * ratio) + zero_point, lowest, highest)
+//   ratio = input scale * weight scale / output scale
 //
-//   contract      round((acc + bias) * ratio) is                                            who computes so
-//   fp32_rne      RNE(f32(acc + bias) *f32 ratio): int -> f32, one f32 multiply, ties even   ONNX Runtime, oneDNN,
-//   XNNPACK, FBGEMM fixed_double  SRDHM, then rounding shift (num/fixed_point.hpp)                          TFLite
-//   built-ins, CMSIS-NN fixed_single  one 64-bit product, one rounding shift, ties up                           newer
-//   TFLite, ruy
+//   contract      round((acc + bias) * ratio) is                          who computes so
+//   fp32_rne      RNE(f32(acc + bias) * ratio): one f32 product           ONNX Runtime, oneDNN, XNNPACK, FBGEMM
+//   fixed_double  SRDHM, then a rounding shift (num/fixed_point.hpp)      TFLite's built-in kernels, CMSIS-NN
+//   fixed_single  one 64-bit product, one rounding shift, ties up         newer TFLite, ruy
 //
-// acc + bias wraps modulo 2^32, as every vector unit does; the accumulator bound (K <= 65536 for u8 x s8) keeps the
-// true sum inside. All three are integer arithmetic here, fp32_rne too: the f32 product is formed and rounded on its
-// bits, so no rounding mode, flush-to-zero or missing FPU can change a result. Kernels may use the FPU where it gives
-// the same. Freestanding; no floating-point instruction.
+// acc + bias wraps modulo 2^32, as every vector unit does; plans see to it that the sum of products fits (products of
+// matrices beyond max_gemm_depth of kernels/ref/gemm.hpp are summed in s64 and saturated, convolutions refused). All
+// three are integer arithmetic here, fp32_rne too: the f32 product is formed and rounded on its bits, so no rounding
+// mode, flush-to-zero or missing FPU can change a result. Kernels may use the FPU where it gives the same.
+// Freestanding; no floating-point instruction.
 #pragma once
 #include "quantal/num/fixed_point.hpp"
 #include "quantal/quant/affine.hpp"
@@ -35,7 +35,7 @@ constexpr int32_t multiply_fp32_rne_bits(int32_t x, uint32_t ratio) noexcept {
   if (x == 0) return 0;
   uint64_t magnitude = x < 0 ? uint64_t{0} - static_cast<uint64_t>(int64_t{x}) : static_cast<uint64_t>(x);
   int32_t exponent = static_cast<int32_t>(ratio >> 23) - 150;  // ratio = mantissa * 2^exponent
-  const int32_t excess = 40 - __builtin_clzll(magnitude);  // bits above 24: int -> f32 rounds them off
+  const int32_t excess = 40 - __builtin_clzll(magnitude);      // bits above 24: int -> f32 rounds them off
   if (excess > 0) {
     magnitude = round_shift(magnitude, excess, false, rounding::half_even);
     exponent += excess;

@@ -1,7 +1,8 @@
 // moving_average: exponential average of the batches' min and max.
 //
-//   first batch: v = its extreme; then v += c * (batch - v), in float32        (torch MovingAverageMinMaxObserver, c =
-//   0.01)
+//   first batch: v = its extreme;  then: v += c * (batch - v), in float32
+//
+// with c = 0.01, as torch's MovingAverageMinMaxObserver.
 //
 // The trap: it depends on the order and size of the batches, so it does not merge, and the average may lie inside the
 // true range. (onnxruntime's option of this name averages inside one collect_data call instead: numerics of its

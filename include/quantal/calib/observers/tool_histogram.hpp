@@ -1,15 +1,14 @@
 // tool_histogram: histograms on the grids of onnxruntime and torch, for those tools' numbers to the bit.
 //
-//   onnxruntime            bins on [-T, T], T = max|x| of the first batch; a larger batch adds floor((T' - T) / stride)
-//   + 1 bins
-//                          on each side at unchanged stride (calibrate.py collect_value, merge_histogram)
+//   onnxruntime            bins on [-T, T], T = max|x| of the first batch; a larger batch, T', adds
+//                          floor((T' - T) / stride) + 1 bins on each side at unchanged stride
+//                          (calibrate.py: collect_value, merge_histogram)
 //   onnxruntime_absolute   |x| on [min|x|, max|x|] of the first batch; grown at the right by whole bins
-//   (collect_absolute_value) torch                  [min, max] of the first batch (HistogramObserver); grown by whole
-//   bins at both ends, which is not torch's
-//                          re-binning: use it for one batch
+//                          (collect_absolute_value)
+//   torch                  [min, max] of the first batch (HistogramObserver); grown by whole bins at both ends, which
+//                          is not torch's re-binning: use it for one batch
 //   torch_1                as torch, with the defect of torch 1.x: counted on [int(min), int(max)], so that values
-//   outside are
-//                          dropped, but read as if on [min, max]
+//                          outside are dropped, but read as if on [min, max]
 //
 // Edges and bin choice follow numpy.histogram / torch.histc in float32. The result depends on the order of the batches
 // and does not merge; one call of observe is one batch. Growth is unbounded in the tools; here it stops at 2^20 bins
