@@ -20,7 +20,6 @@
 namespace quantal {
 
 inline constexpr int32_t max_phases = 4;
-inline constexpr int64_t max_window = 33025;  // 2^31 / (255 * 255): no s32 sum can overflow
 
 struct depthwise_plan {
   uint32_t magic = 0;
@@ -200,14 +199,14 @@ inline bool plan_depthwise_sizes(depthwise_plan& p, size_t width, const conv_til
 }  // namespace detail
 
 // Checks the description and chooses sizes for `leaf`; `width` is how many tasks can run at once. Errors: those of
-// check_conv; shape (groups is not in_c, or a window above max_window); unsupported (weights that this leaf cannot
+// check_conv; shape (groups is not in_c, or a window above max_gemm_depth); unsupported (weights that this leaf cannot
 // hold: 8-bit forms need their zero point 0 as s8, 128 as u8).
 inline status plan_depthwise(const conv_desc& d, const depthwise_leaf& leaf, size_t width, depthwise_plan& out,
                              size_t* bad_channel = nullptr, const conv_tiling& tiling = {}) noexcept {
   depthwise_plan p;
   if (const status s = check_conv(d, p.layout, bad_channel); s != status::ok) return s;
   const conv_shape& s = p.layout.shape;
-  if (s.in_c != s.groups || s.kernel_h > max_window / s.kernel_w) return status::shape;
+  if (s.in_c != s.groups || s.kernel_h > max_gemm_depth / s.kernel_w) return status::shape;
   if (tiling.rows < 0 || tiling.columns < 0) return status::argument;
   const int32_t centre = d.weights == dtype::u8 ? 128 : 0;
   if (!holds_wide_weights(leaf) && d.weight_zero_point != centre) return status::unsupported;

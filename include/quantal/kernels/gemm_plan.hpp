@@ -5,8 +5,8 @@
 // each panel, for each chunk of depths (a panel chunk and its rows stay in L1), the row blocks run. Sums of integers do
 // not depend on the order, so neither blocking nor threads change a bit.
 //
-// Depth: up to max_gemm_depth no s32 sum can overflow. Beyond, chunks are added in s64 and the exact sum plus bias is
-// saturated to s32 before the epilogue (`long_sum`), up to max_long_depth.
+// Depth: up to max_gemm_depth (ref/gemm.hpp) no s32 sum can overflow. Beyond, chunks are added in s64 and the exact sum
+// plus bias is saturated to s32 before the epilogue (`long_sum`), up to max_long_depth.
 #pragma once
 #include "quantal/base/parallel.hpp"
 #include "quantal/kernels/gemm_epilogue.hpp"
@@ -61,7 +61,6 @@ struct gemm_plan {
 };
 
 inline constexpr uint32_t gemm_plan_magic = 0x4d475151;      // "QQGM"
-inline constexpr int64_t max_gemm_depth = 33025;             // 2^31 / (255 * 255): no s32 sum can overflow
 inline constexpr int64_t max_long_depth = int64_t{1} << 23;  // row and column sums still fit s32
 
 // The kernel's name: its ISA.

@@ -38,7 +38,7 @@ struct quant_target {
 };
 
 // Parts of statistics that a method needs besides min and max.
-enum class needs : std::int32_t { range, sums, bins, channels };
+enum class needs : std::int32_t { range, sums, bins };
 
 struct method {
   using clip_fn = result<range> (*)(const statistics&, const method_options&, const quant_target&);
@@ -117,14 +117,13 @@ struct method {
     return {status::argument, "value out of range", std::string("option ") + option, advice};
   }
   result<void> has_part(const statistics& s) const {
-    const bool there = part == needs::range || (part == needs::sums && s.sums) || (part == needs::bins && s.bins) ||
-                       (part == needs::channels && !s.channels.empty());
+    const bool there = part == needs::range || (part == needs::sums && s.sums) || (part == needs::bins && s.bins);
     if (there) return {};
-    const char* what = part == needs::sums ? "moments" : part == needs::bins ? "a histogram" : "channels";
+    const char* what = part == needs::sums ? "moments" : "a histogram";
     return error{status::calibration,
                  std::string(name) + " needs " + what + ", which the observer " + s.observer + " does not keep",
                  {},
-                 part == needs::channels ? "observe per channel" : "calibrate with the observer histogram"};
+                 "calibrate with the observer histogram"};
   }
 };
 
