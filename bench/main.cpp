@@ -132,6 +132,22 @@ void measure(measured& m, double slice, const smt_probe& probe) {
   m.samples.push_back(s);
 }
 
+void run_rounds(std::vector<measured>& selected, const options& o, const smt_probe& probe) {
+  std::mt19937 random(12345);
+  std::map<std::string, std::vector<measured*>> cases;
+  for (measured& m : selected) cases[m.what->name.substr(0, m.what->name.find("/peer:"))].push_back(&m);
+  std::vector<std::vector<measured*>> order;
+  for (auto& [name, members] : cases) order.push_back(std::move(members));
+  for (int round = 0; round < o.rounds; ++round) {
+    std::shuffle(order.begin(), order.end(), random);
+    for (std::vector<measured*>& members : order) {
+      std::shuffle(members.begin(), members.end(), random);
+      for (measured* m : members) measure(*m, o.slice, probe);
+    }
+    std::cerr << "round " << round + 1 << " of " << o.rounds << "\n";
+  }
+}
+
 // Was the SMT neighbour idle before and after this slice? 1 quiet, 0 busy, -1 unclear. `fastest`: the probe's in this
 // run.
 int regime(const sample& s, const smt_probe& probe, double fastest) {
@@ -219,22 +235,16 @@ int run(int argc, char** argv) {
 
   if (!add_all_rows(o.cases, o.isa)) return 2;
   std::vector<measured> selected = select(benchmark::GetBenchmarkFilter());
-  const smt_probe probe = smt_probe_of(o.isa);
-  if (!o.list) {
-    std::mt19937 random(12345);
-    std::map<std::string, std::vector<measured*>> cases;
-    for (measured& m : selected) cases[m.what->name.substr(0, m.what->name.find("/peer:"))].push_back(&m);
-    std::vector<std::vector<measured*>> order;
-    for (auto& [name, members] : cases) order.push_back(std::move(members));
-    for (int round = 0; round < o.rounds; ++round) {
-      std::shuffle(order.begin(), order.end(), random);
-      for (std::vector<measured*>& members : order) {
-        std::shuffle(members.begin(), members.end(), random);
-        for (measured* m : members) measure(*m, o.slice, probe);
-      }
-      std::cerr << "round " << round + 1 << " of " << o.rounds << "\n";
-    }
+  if (o.list) {
+    for (const measured& m : selected) std::cout << m.what->name << "\n";
+    return 0;
   }
+  if (selected.empty()) {
+    std::cerr << "no row matches the filter\n";
+    return 2;
+  }
+  const smt_probe probe = smt_probe_of(o.isa);
+  run_rounds(selected, o, probe);
   const double fastest = fastest_probe(selected);
   std::vector<std::size_t> next(selected.size(), 0);
   for (std::size_t i = 0; i < selected.size(); ++i) {
@@ -243,7 +253,7 @@ int run(int argc, char** argv) {
                                  [&, i](benchmark::State& s) { report(s, selected[i], next[i], probe, fastest); })
         ->Iterations(1)
         ->UseManualTime()
-        ->Repetitions(m.ready.time || o.list ? o.rounds : 1)
+        ->Repetitions(m.ready.time ? o.rounds : 1)
         ->Unit(benchmark::kMicrosecond);
   }
   plain_names<benchmark::ConsoleReporter> console;
