@@ -16,6 +16,7 @@ prepared prepare_observer(const problem_ptr& p) {
   r.bytes = p->bytes();
   std::shared_ptr<calib::observer> o;
   calib::method_options options;
+  options.moments_of = moments_kernel();
   options.min_max_of = elementwise().min_max_of;
   if (p->method == "min_max") o = std::make_shared<calib::min_max_observer>(options);
   if (p->method == "histogram") o = std::make_shared<calib::histogram_observer>(options);

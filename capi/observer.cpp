@@ -31,6 +31,7 @@ std::int32_t read_options(const quantal_observer_options* in, calib::method_opti
   quantal_observer_options d;
   const std::int32_t s = read_struct(in, d, sizeof(quantal_observer_options), QUANTAL_PER_CHANNEL);
   if (s != QUANTAL_OK) return s;
+  if (d.reserved != 0) return QUANTAL_E_FLAGS;
   if ((d.flags & QUANTAL_PER_CHANNEL) != 0) {
     if (d.axis < 0 || d.axis >= limits::max_rank) return QUANTAL_E_SHAPE;
     axis = d.axis;
@@ -65,6 +66,7 @@ std::int32_t create(const char* method, const quantal_observer_options* options,
                     quantal_diag* diag) {
   calib::method_options o;
   o.min_max_of = elementwise().min_max_of;
+  o.moments_of = moments_kernel();
   std::int32_t axis = -1;
   if (const std::int32_t s = read_options(options, o, axis); s != QUANTAL_OK) return fail(s, "bad options", diag);
   const calib::method* m = calib::find_method(method);

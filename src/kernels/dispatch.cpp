@@ -73,4 +73,17 @@ const integer_table* integer_kernels_of(const char* isa_name) noexcept {
   return own == nullptr ? nullptr : own->integer;
 }
 
+moments_function moments_kernel() noexcept {
+  static const moments_function kernel = [] {
+    isa id = selected_isa();
+    while (compiled_kernels(id) == nullptr || compiled_kernels(id)->moments == nullptr) id = parent_of(id);
+    return compiled_kernels(id)->moments;  // ends at ref
+  }();
+  return kernel;
+}
+moments_function moments_kernel_of(const char* isa_name) noexcept {
+  const isa_kernels* own = tables_of(isa_name);
+  return own == nullptr ? nullptr : own->moments;
+}
+
 }  // namespace quantal

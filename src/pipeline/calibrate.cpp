@@ -120,6 +120,7 @@ calib::method_options method_options_of(const quantize_config& config) {
   calib::method_options o;
   o.bins = config.bins;
   o.min_max_of = elementwise().min_max_of;
+  o.moments_of = moments_kernel();
   o.percentile = config.percentile;
   o.stddev = config.stddev;
   o.scale = config.scale;

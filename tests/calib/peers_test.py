@@ -3,6 +3,7 @@
 
   peers_test.py DRIVER onnxruntime     onnxruntime.quantization.calibrate.HistogramCollector; scipy for TensorRT's entropy
   peers_test.py DRIVER torch           torch.ao.quantization observers (Debian's python3-torch)
+  peers_test.py DRIVER numpy           Python's integers: the exact sums of x and x^2
 
 Exit 77: the tool is not installed. Equal means equal bits of float32 unless a line says otherwise.
 """
@@ -33,7 +34,7 @@ class Cases:
         out = subprocess.run([self.driver], input=b"".join(self.blob), stdout=subprocess.PIPE, check=True).stdout.decode()
         rows = []
         for line in out.splitlines():
-            if line.startswith("error"):
+            if line.startswith(("error", "sums")):
                 rows.append(line)
                 continue
             head, tail = line.split("|")
@@ -225,14 +226,31 @@ def against_torch(driver):
            sum(close(r["avg_max"], e[0]) and close(r["mean"], e[1]) and close(r["deviation"], e[2]) and close(r["max"], e[3]) for r, e in zip(cases.run(), expected)), 1000)
 
 
+def against_integers(driver):
+    rng = np.random.default_rng(2028)
+    cases, expected = Cases(driver), []
+    for i in range(1000):
+        data = batches(rng)
+        if i % 4 == 1:  # any bits: denormals, the whole spread, NaN and infinities
+            data = [rng.integers(0, 2 ** 32, size=int(rng.integers(1, 700)), dtype=np.uint32).view(np.float32)]
+        if i % 4 == 2:  # alternating, nearly cancelling, with a far tail
+            x = np.float32(2.0) ** rng.integers(-60, 60) * (-1) ** np.arange(rng.integers(1, 3000)) * rng.choice([1, 1 + 2 ** -20, 2 ** -30], size=1)
+            data = [x.astype(np.float32)]
+        finite = [v for b in data for v in b[np.isfinite(b)].astype(np.float64).tolist()]
+        units = [int(np.ldexp(v, 100)) << 49 if abs(v) >= 2.0 ** -47 else int(np.ldexp(v, 149)) for v in finite]  # of 2^-149
+        expected.append(f"sums {len(units)} {sum(units):x} {sum(u * u for u in units):x}")
+        cases.add("moments", data)
+    report("sums of x and x^2 as Python's integers", sum(r == e for r, e in zip(cases.run(), expected)), 1000)
+
+
 def main():
     driver, tool = sys.argv[1:3]
     try:
-        __import__("torch" if tool == "torch" else "onnxruntime")
+        __import__(tool)
     except ImportError:
         print(f"skip: {tool} is not installed" + (" (Debian: apt install python3-torch)" if tool == "torch" else ""))
         return 77
-    (against_torch if tool == "torch" else against_onnxruntime)(driver)
+    {"torch": against_torch, "onnxruntime": against_onnxruntime, "numpy": against_integers}[tool](driver)
     print(f"tests: {passes} passed, {failures} failed, 0 skipped")
     return 1 if failures else 0
 

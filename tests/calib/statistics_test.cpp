@@ -190,30 +190,74 @@ TEST_CASE("moments: mean and deviation of values with a large offset do not canc
   REQUIRE(s.sums->mean_square() == Approx(1e14 + 1e7 + 0.5).epsilon(1e-15));
 }
 
-// Blocks of near magnitudes are summed in double, which must not round in any mode.
+namespace {
+
+// Arrays that try the windows of kernels/moments_simd.hpp: one magnitude to 277 binades, all of one sign, alternating,
+// the largest significands, the ends of a window, denormals, zeros, not a number.
+std::vector<float> adversary(generator& r, int kind) {
+  std::vector<float> x(1 + r.below(5000));
+  const int exponent = static_cast<int>(r.below(278)) - 149;
+  const float big = std::nextafter(std::ldexp(1.0f, std::min(exponent, 127)), 0.0f);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    float& v = x[i];
+    v = static_cast<float>(std::ldexp(r.uniform() - 0.5, exponent));
+    switch (kind) {
+      case 0: break;
+      case 1: v = v > 0 ? v : 0; break;
+      case 2: v = r.below(50) == 0 ? v * 1e-9f : v; break;
+      case 3: v = std::bit_cast<float>(static_cast<std::uint32_t>(r.next())); break;  // NaN and infinities, too
+      case 4: v = std::ldexp(v, -static_cast<int>(r.below(40))); break;
+      case 5: v = i % 2 == 0 ? big : -big; break;
+      case 6: v = r.below(3) == 0 ? big : std::ldexp(big, -17 - static_cast<int>(r.below(3))); break;
+      case 7: v = std::bit_cast<float>(static_cast<std::uint32_t>(r.next()) & 0x807fffffu); break;
+      case 8: v = i % 2 == 0 ? 0.0f : -0.0f; break;
+      default: v = std::numeric_limits<float>::max(); break;
+    }
+  }
+  return x;
+}
+constexpr int adversaries = 10;
+
+moments one_by_one(const std::vector<float>& x) {
+  moments m;
+  for (const float& v : x) m.observe(&v, 1);
+  return m;
+}
+
+}  // namespace
+
 TEST_CASE("moments: P5 blocks equal values added one by one, whatever magnitudes and rounding mode") {
   generator r(31);
   int inputs = 0;
   for (const int mode : {FE_TONEAREST, FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO})
-    for (int round = 0; round < 150; ++round) {
-      std::vector<float> x(1 + r.below(3000));
-      const int exponent = static_cast<int>(r.below(250)) - 125, kind = round % 5;
-      for (float& v : x) {
-        v = static_cast<float>(std::ldexp(r.uniform() - 0.5, exponent));
-        if (kind == 1) v = v > 0 ? v : 0;
-        if (kind == 2 && r.below(50) == 0) v *= 1e-9f;
-        if (kind == 3) v = std::bit_cast<float>(static_cast<std::uint32_t>(r.next()));
-        if (kind == 4) v = std::ldexp(v, -static_cast<int>(r.below(24)));
-      }
-      moments block, single;
+    for (int round = 0; round < 100; ++round, ++inputs) {
+      const std::vector<float> x = adversary(r, round % adversaries);
+      moments block;
       std::fesetround(mode);
       block.observe(x.data(), x.size());
-      for (const float& v : x) single.observe(&v, 1);
       std::fesetround(FE_TONEAREST);
-      REQUIRE(block == single);
-      ++inputs;
+      REQUIRE(block == one_by_one(x));
     }
   WARN(inputs << " arrays");
+}
+
+TEST_CASE("moments: P5 every kernel's sums equal those of values added one by one") {
+  std::size_t count = 0, compared = 0;
+  const isa_state* states = isa_states(count);
+  for (std::size_t k = 0; k < count; ++k) {
+    const moments_function kernel = moments_kernel_of(states[k].name);
+    if (kernel == nullptr) continue;
+    generator r(32);
+    for (int round = 0; round < 300; ++round, ++compared) {
+      const std::vector<float> x = adversary(r, round % adversaries);
+      moments block;
+      const std::size_t first = r.below(std::min<std::size_t>(x.size(), 9));  // any alignment
+      block.observe(x.data(), first, kernel);
+      block.observe(x.data() + first, x.size() - first, kernel);
+      REQUIRE(block == one_by_one(x));
+    }
+  }
+  CHECK(compared >= 300);
 }
 
 TEST_CASE("c6: the moving average is torch's") {
@@ -229,6 +273,16 @@ TEST_CASE("c6: the moving average is torch's") {
   REQUIRE((r->max - r->min) / 255 == Approx(0.010078432).epsilon(1e-6));
   REQUIRE(std::nearbyint(-r->min / ((r->max - r->min) / 255)) == 98);
   REQUIRE(find_method("moving_average")->clip(seen("min_max", {1, 2})).failure().code == status::calibration);
+}
+
+TEST_CASE("per channel, one call is one batch of the moving average") {
+  const float x[8] = {1, 2, 30, 40, 5, 6, 70, 80};  // [outer 2, channels 2, inner 2]
+  auto a = make_observer("moving_average");
+  REQUIRE(a->observe(x, 2, 2, 2));
+  CHECK(a->stats().channels[0].updates == 1);
+  CHECK(a->stats().channels[0].max == 6);
+  CHECK(a->stats().channels[1].min == 30);
+  CHECK(a->stats().channels[1].max == 80);
 }
 
 TEST_CASE("D1_nan_and_infinity are counted and enter nothing") {
@@ -355,7 +409,7 @@ TEST_CASE("D7_order of batches does not matter where it says so") {
   }
 }
 
-TEST_CASE("D7_every kernel of minimum and maximum gives the same statistics") {
+TEST_CASE("D7_every kernel gives the same statistics") {
   generator r(7);
   std::size_t count = 0, compared = 0;
   const isa_state* states = isa_states(count);
@@ -367,6 +421,7 @@ TEST_CASE("D7_every kernel of minimum and maximum gives the same statistics") {
       for (const char* name : {"min_max", "moments", "histogram", "moving_average"}) {
         method_options fast;
         fast.min_max_of = table->min_max_of;
+        fast.moments_of = moments_kernel_of(states[k].name);
         const auto a = make_observer(name), b = make_observer(name, fast);
         REQUIRE(a->observe(x.data(), x.size()));
         REQUIRE(b->observe(x.data(), x.size()));

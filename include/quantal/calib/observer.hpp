@@ -15,6 +15,7 @@
 #include "quantal/base/result.hpp"
 #include "quantal/calib/statistics.hpp"
 #include "quantal/kernels/elementwise.hpp"
+#include "quantal/kernels/moments.hpp"
 #include "quantal/num/float16.hpp"
 #include "quantal/tensor/view.hpp"
 
@@ -32,6 +33,7 @@ struct method_options {
   double shift_quantile = 1.0;            // qat_shift: quantile of |x|
   grid histogram_grid = grid::aligned;    // the grid of another tool gives that tool's numbers, but does not merge
   min_max_function min_max_of = nullptr;  // a faster kernel of the same result (elementwise().min_max_of); may be null
+  moments_function moments_of = nullptr;  // likewise (moments_kernel())
 };
 
 class observer {

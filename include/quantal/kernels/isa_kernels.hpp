@@ -7,6 +7,7 @@
 #include "quantal/kernels/gemm_leaf.hpp"
 #include "quantal/kernels/integer.hpp"
 #include "quantal/kernels/isa_list.hpp"
+#include "quantal/kernels/moments.hpp"
 
 namespace quantal {
 
@@ -15,6 +16,7 @@ struct isa_kernels {
   const integer_table* integer = nullptr;  // both tables or neither
   const gemm_leaf* gemm = nullptr;
   const depthwise_leaf* depthwise = nullptr;
+  moments_function moments = nullptr;
 };
 
 // Those of the library's build, whether or not this CPU can run them; null: the ISA is not compiled. Host only.

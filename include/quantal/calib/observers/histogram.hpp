@@ -34,7 +34,7 @@ class histogram_observer final : public observer {
       const extremes e = extremes::of(x + i, n, options_.min_max_of);
       e.add_to(stats_, n);
       if (!e.any()) continue;
-      stats_.sums->observe(x + i, n);
+      stats_.sums->observe(x + i, n, options_.moments_of);
       stats_.bins->cover(static_cast<double>(e.min), static_cast<double>(e.max));
       stats_.bins->count(x + i, n);
     }

@@ -3,6 +3,7 @@
 #include "quantal/kernels/avx512vnni/depthwise.hpp"
 #include "quantal/kernels/avx512vnni/elementwise.hpp"
 #include "quantal/kernels/avx512vnni/gemm.hpp"
+#include "quantal/kernels/moments_simd.hpp"
 #include "quantal/kernels/copy.hpp"
 #include "quantal/kernels/isa_kernels.hpp"
 
@@ -11,7 +12,7 @@ inline namespace QUANTAL_KERNEL_COPY {
 
 #if defined(QUANTAL_EMULATE) || \
     (defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__))
-inline constexpr isa_kernels own = {&elementwise, &integer, &gemm, &depthwise};
+inline constexpr isa_kernels own = {&elementwise, &integer, &gemm, &depthwise, &simd::moments_of<vec>};
 #else
 inline constexpr isa_kernels own = {};
 #endif
