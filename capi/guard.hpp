@@ -27,6 +27,10 @@ std::int32_t read_struct(const T* in, T& out, std::size_t version1, std::uint32_
   if (in == nullptr) return QUANTAL_E_NULL;
   std::uint32_t size = 0;
   std::memcpy(&size, in, sizeof size);
+  if (size == sizeof(T)) {  // the same version: no length to find out
+    std::memcpy(&out, in, sizeof(T));
+    return (out.flags & ~known_flags) != 0 ? QUANTAL_E_FLAGS : QUANTAL_OK;
+  }
   if (size < version1 || size > largest_struct) return QUANTAL_E_STRUCT_SIZE;
   const auto* bytes = reinterpret_cast<const unsigned char*>(in);
   for (std::size_t i = sizeof(T); i < size; ++i) {

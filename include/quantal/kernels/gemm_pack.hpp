@@ -93,9 +93,8 @@ inline status pack_gemm(const gemm_plan& p, const gemm_weights& w, void* packed,
   if (!same_finish(w.finish, p.out, p.store.rule, p.table)) return status::plan;
   if (const status s = check_epilogue(w.finish, p.out, static_cast<size_t>(p.shape.n)); s != status::ok) return s;
   uint8_t* base = static_cast<uint8_t*>(packed);
-  const detail::packed_header header = detail::packed_header_of(p);
   __builtin_memset(base, 0, detail::packed_prefix);
-  __builtin_memcpy(base, &header, sizeof header);
+  __builtin_memcpy(base, &p.header, sizeof p.header);
   if (p.table) __builtin_memcpy(base + gemm_alignment, w.finish.table, 256);
   const int32_t columns = p.leaf->layout.columns;
   const int64_t together = columns >= 64 ? 1 : 64 / columns;  // panels that share the cache lines of row-major weights

@@ -30,6 +30,16 @@ struct gemm_blocking {
   int32_t wide = -1;  // 1, 0: with or without the leaf's wide panels; -1: choose
 };
 
+namespace detail {
+
+struct packed_header {  // at the start of the packed weights
+  uint32_t magic = 0, version = 0, layout = 0, kind = 0;
+  int64_t n = 0, k = 0;
+  uint64_t panel_stride = 0, bytes = 0;
+};
+
+}  // namespace detail
+
 struct gemm_plan {
   uint32_t magic = 0;
   const gemm_leaf* leaf = nullptr;
@@ -58,6 +68,8 @@ struct gemm_plan {
   uint64_t sums_at = 0, chunk_at = 0, acc_at = 0, long_at = 0, task_workspace = 0;
   uint64_t tasks = 0, panel_tasks = 0;                        // all; of one block of rows
   uint64_t lhs_bytes = 0, out_bytes = 0, residual_bytes = 0;  // what a run reads and writes
+  bool more_buffers = false;                                  // residual, zero points or scales of rows
+  detail::packed_header header;                               // of its packed weights
 };
 
 inline constexpr uint32_t gemm_plan_magic = 0x4d475151;      // "QQGM"
@@ -70,11 +82,6 @@ constexpr const char* kernel_name(const gemm_plan& p) noexcept {
 
 namespace detail {
 
-struct packed_header {  // at the start of the packed weights
-  uint32_t magic, version, layout, kind;
-  int64_t n, k;
-  uint64_t panel_stride, bytes;
-};
 inline constexpr uint32_t packed_magic = 0x57475151;  // "QQGW"
 inline constexpr uint32_t packed_version = 3;
 inline constexpr uint64_t packed_prefix = gemm_alignment + 256;  // header, table
@@ -243,6 +250,8 @@ inline status plan_gemm(const gemm_desc& d, const gemm_leaf& leaf, size_t width,
   detail::choose_workspace(p);
   p.direct = p.tasks == 1 && d.shape.m <= p.leaf->rows && p.chunk_steps >= p.steps && !p.wide && !p.overlaps &&
              !p.long_sum && !p.dynamic_lhs && p.rhs_zero_point == 0 && p.leaf->begin == nullptr;
+  p.more_buffers = p.residual_bytes > 0 || p.dynamic_lhs || p.row_scales;
+  p.header = detail::packed_header_of(p);
   p.magic = gemm_plan_magic;
   out = p;
   return status::ok;

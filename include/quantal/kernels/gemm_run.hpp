@@ -286,42 +286,44 @@ inline bool overlap(const void* a, uint64_t a_bytes, const void* b, uint64_t b_b
   return (x - y < b_bytes && a_bytes > 0) || (y - x < a_bytes && b_bytes > 0);
 }
 
-// Sizes, pointers, overlaps and row parameters of a run; nothing is written before it has said ok.
-inline status check_run(const gemm_plan& p, const gemm_buffers& b, size_t width) noexcept {
-  const bool residual = p.store.residual_type != dtype::none;
+// Sizes, pointers, overlaps and row parameters of a run; nothing is written before it has said ok. `More`: what only some
+// plans have (more_buffers).
+template <bool More>
+inline status check_buffers(const gemm_plan& p, const gemm_buffers& b, size_t width) noexcept {
+  const bool residual = More && p.residual_bytes > 0, zero_points = More && p.dynamic_lhs,
+             scales = More && p.row_scales;
   if (b.out == nullptr || b.packed == nullptr || (b.lhs == nullptr && p.shape.k > 0) ||
-      (residual && b.residual == nullptr) || (p.dynamic_lhs && b.row_zero_points == nullptr) ||
-      (p.row_scales && b.row_scales == nullptr))
+      (residual && b.residual == nullptr) || (zero_points && b.row_zero_points == nullptr) ||
+      (scales && b.row_scales == nullptr))
     return status::null_pointer;
-  const uint64_t lhs = p.lhs_bytes, out = p.out_bytes, second = p.residual_bytes;
-  if (b.lhs_bytes < lhs || b.out_bytes < out || b.packed_bytes < p.packed_bytes || b.residual_bytes < second)
+  const uint64_t lhs = p.lhs_bytes, out = p.out_bytes, packed = p.packed_bytes,
+                 second = residual ? p.residual_bytes : 0, workspace = gemm_workspace_bytes(p, width);
+  if (b.lhs_bytes < lhs || b.out_bytes < out || b.packed_bytes < packed || b.residual_bytes < second)
     return status::buffer;
-  const uint64_t workspace = gemm_workspace_bytes(p, width);
-  if (b.workspace == nullptr || b.workspace_bytes < workspace ||
-      reinterpret_cast<uintptr_t>(b.workspace) % gemm_alignment != 0 ||
-      reinterpret_cast<uintptr_t>(b.packed) % gemm_alignment != 0)
-    return status::scratch;
-  const bool same = b.residual == b.out && p.residual_stride == p.out_stride;
-  const uint64_t by_row = static_cast<uint64_t>(p.shape.m) * 4;
-  const struct {
-    const void* at;
-    uint64_t bytes;
-  } reads[] = {{b.lhs, lhs},
-               {b.packed, p.packed_bytes},
-               {b.row_zero_points, p.dynamic_lhs ? by_row : 0},
-               {b.row_scales, p.row_scales ? by_row : 0}};
-  for (const auto& r : reads)
-    if (overlap(b.out, out, r.at, r.bytes) || overlap(b.workspace, workspace, r.at, r.bytes)) return status::overlap;
-  if (overlap(b.out, out, b.workspace, workspace) || overlap(b.workspace, workspace, b.residual, second) ||
-      (!same && overlap(b.out, out, b.residual, second)))
+  const uintptr_t both = reinterpret_cast<uintptr_t>(b.workspace) | reinterpret_cast<uintptr_t>(b.packed);
+  if (b.workspace == nullptr || b.workspace_bytes < workspace || both % gemm_alignment != 0) return status::scratch;
+  const auto collides = [&](const void* read, uint64_t bytes) noexcept {
+    return overlap(b.out, out, read, bytes) || overlap(b.workspace, workspace, read, bytes);
+  };
+  if (collides(b.lhs, lhs) || collides(b.packed, packed) || overlap(b.out, out, b.workspace, workspace))
     return status::overlap;
-  const packed_header own = packed_header_of(p);
-  if (__builtin_memcmp(b.packed, &own, sizeof own) != 0) return status::plan;
-  for (int64_t i = 0; p.dynamic_lhs && i < p.shape.m; ++i)
+  if constexpr (More) {
+    const bool same = b.residual == b.out && p.residual_stride == p.out_stride;
+    const uint64_t by_row = static_cast<uint64_t>(p.shape.m) * 4;
+    if (collides(b.row_zero_points, zero_points ? by_row : 0) || collides(b.row_scales, scales ? by_row : 0) ||
+        overlap(b.workspace, workspace, b.residual, second) || (!same && overlap(b.out, out, b.residual, second)))
+      return status::overlap;
+  }
+  if (__builtin_memcmp(b.packed, &p.header, sizeof p.header) != 0) return status::plan;
+  for (int64_t i = 0; zero_points && i < p.shape.m; ++i)
     if (check_zero_point(p.lhs, b.row_zero_points[i]) != status::ok) return status::zero_point;
-  for (int64_t i = 0; p.row_scales && i < p.shape.m; ++i)
+  for (int64_t i = 0; scales && i < p.shape.m; ++i)
     if (!is_positive_normal_f32(load_bits(b.row_scales + i))) return status::scale;
   return status::ok;
+}
+
+inline status check_run(const gemm_plan& p, const gemm_buffers& b, size_t width) noexcept {
+  return p.more_buffers ? check_buffers<true>(p, b, width) : check_buffers<false>(p, b, width);
 }
 
 }  // namespace detail
