@@ -40,6 +40,13 @@ if command -v pkg-config >/dev/null; then
   # shellcheck disable=SC2046
   check "pkg-config: static" gcc -std=c99 -o "$work/static" "$source/tests/install/c99/main.c" -L"$work/only_static" $(pkg-config --static --cflags --libs quantal | tr ' ' '\n' | grep -v '^-L')
   check "pkg-config: static runs" "$work/static"
+  check "pkg-config: every form of the library directory" cmake -DSOURCE="$source" -DOUT="$work/pc" -P "$source/tests/install/pkgconfig.cmake"
+  for libdir in lib lib64 lib/x86_64-linux-gnu absolute; do
+    for variable in prefix= libdir=/$libdir includedir=/include; do
+      found=$(PKG_CONFIG_PATH=$work/pc/$libdir/pkgconfig pkg-config --variable="${variable%%=*}" quantal)
+      check "pkg-config: ${variable%%=*} from $libdir" test "$(realpath -m "$found")" = "$(realpath "$work/pc")${variable#*=}"
+    done
+  done
 else
   skip "pkg-config is not installed"
 fi

@@ -1,0 +1,10 @@
+# cmake -DSOURCE=... -DOUT=... -P pkgconfig.cmake: quantal.pc where a distribution puts it, for each form of the library directory.
+set(CMAKE_INSTALL_INCLUDEDIR include)
+set(PROJECT_VERSION 0)
+include(${SOURCE}/cmake/pkgconfig.cmake)
+foreach(CMAKE_INSTALL_LIBDIR lib lib64 lib/x86_64-linux-gnu)
+  quantal_write_pc(${OUT}/${CMAKE_INSTALL_LIBDIR}/pkgconfig/quantal.pc)
+endforeach()
+set(CMAKE_INSTALL_PREFIX ${OUT})
+set(CMAKE_INSTALL_LIBDIR ${OUT}/absolute)
+quantal_write_pc(${OUT}/absolute/pkgconfig/quantal.pc)
