@@ -92,6 +92,16 @@ result<layout> read_layout(const eval_context& c, const shape& x) {
   return l;
 }
 
+// Q1 to Q3 of the list of bad inputs. A DequantizeLinear of scale 0 means a channel of zeros, which other tools write.
+result<void> check_scales(const eval_context& c, const layout& l, bool zero_allowed) {
+  for (std::size_t i = 0; i < l.scales.size(); ++i) {
+    const float s = l.scales[i];
+    if (std::isfinite(s) && (s > 0 || (zero_allowed && s == 0))) continue;
+    return c.fail(status::model_graph, "scale " + std::to_string(i) + " is no positive finite number");
+  }
+  return {};
+}
+
 // Calls body(first, count, scale, zero_point) for each run of elements that share parameters, in parallel.
 template <class Body>
 void each_run(const parallel_for& parallel, const layout& l, Body&& body) {
@@ -162,6 +172,7 @@ result<void> eval_quantize(eval_context& c) {
     x = std::move(converted);
   }
   QUANTAL_TRY(l, read_layout(c, x.dims()));
+  QUANTAL_CHECK(check_scales(c, l, false));
   const dtype type = quantized_type(c.node, c.has_input(2) ? c.input(2).type() : dtype::none);
   QUANTAL_TRY(y, c.output(0, type, x.dims()));
   const auto count = index(x.elements());
@@ -241,6 +252,7 @@ result<void> eval_dequantize(eval_context& c) {
   const tensor_buffer& x = c.input(0);
   const dtype out = dequantized_type(c.node, c.input(1).type());
   QUANTAL_TRY(l, read_layout(c, x.dims()));
+  QUANTAL_CHECK(check_scales(c, l, true));
   QUANTAL_TRY(y, c.output(0, out, x.dims()));
   const auto count = index(x.elements());
   float* real = y->mutable_as<float>();
