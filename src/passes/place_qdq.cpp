@@ -7,6 +7,7 @@
 #include "quantal/ir/verify.hpp"
 #include "quantal/passes/edit.hpp"
 #include "quantal/passes/quantize_weights.hpp"
+#include "quantal/passes/saturation.hpp"
 
 namespace quantal::passes {
 
@@ -32,14 +33,6 @@ result<tensor_buffer> to_unsigned(const tensor_buffer& codes) {
   return std::move(out);
 }
 
-// Weights per output channel (or all) whose pairs of neighbours can overflow 16 bits with u8 activations of 255.
-bool may_saturate(const tensor_buffer& codes) {
-  const auto* q = codes.as<std::int8_t>();
-  for (std::int64_t i = 0; i + 1 < codes.elements(); ++i)
-    if (std::abs(int{q[i]} + int{q[i + 1]}) * 255 > 32767) return true;
-  return false;
-}
-
 class placer {
  public:
   placer(ir::model& m, const qdq_plan& plan, const range_map& ranges, const qdq_options& options, const mean_map& means)
@@ -61,11 +54,11 @@ class placer {
     finish();
     QUANTAL_CHECK(ir::sort_nodes(g_));
     QUANTAL_CHECK(ir::verify(m_));
-    if (saturating_ > 0 && options_.activation_type == dtype::u8 && options_.weight_type == dtype::s8) {
-      done_.warnings.push_back(std::to_string(saturating_) +
-                               " operators have weights whose u8 x s8 products can exceed 16 bits: CPUs without VNNI "
-                               "may saturate in other runtimes "
-                               "(Quantal's own kernels are exact); --weight-type u8 or --reduce-range avoid it");
+    if (saturating_ > 0 && options_.weight_type == dtype::s8) {
+      const bool either = options_.activation_type == dtype::u8;
+      done_.warnings.push_back(
+          saturation_warning(saturating_, options_.activation_type,
+                             either ? "--weight-type u8 or --reduce-range avoid it" : "--reduce-range avoids it"));
     }
     return std::move(done_);
   }
@@ -75,7 +68,6 @@ class placer {
     std::string name;
     tensor_buffer codes;  // s8
     std::vector<float> scales;
-    bool saturates = false;
   };
 
   choose_options activation_choice() const {
@@ -170,8 +162,7 @@ class placer {
       codes = shifted;
       zero_point = 128;
     }
-    shared_weight made{dequantized(name, codes, q.scales, o.axis, zero_point), q.values, q.scales,
-                       may_saturate(q.values)};
+    shared_weight made{dequantized(name, codes, q.scales, o.axis, zero_point), q.values, q.scales};
     if (o.floors.empty()) weights_[key] = made;
     return made;
   }
@@ -212,7 +203,7 @@ class placer {
       n.inputs[2] = dequantized_bias(name, bias, input->scale, q->scales);
     }
     n.inputs[1] = q->name;
-    if (q->saturates) ++saturating_;
+    if (may_saturate(old, q->codes)) ++saturating_;
     return {};
   }
 
@@ -249,13 +240,11 @@ class placer {
     const std::size_t last = old.is("ConvTranspose") ? 1 : 2;  // LSTM: W and R
     for (std::size_t k = 1; k <= last && k < old.inputs.size(); ++k) {
       const tensor_buffer* w = index_.constant_value(old.inputs[k]);
-      if (w == nullptr || w->type() != dtype::f32 || w->elements() < 64) continue;
+      const auto axis = w == nullptr ? std::nullopt : stored_axis_of(old, *w);
+      if (!axis) continue;
       weight_options o;
       o.range = options_.weights;
-      // LSTM weights are [directions, gates * hidden, input]: one scale per row of gates where there is one direction.
-      o.axis = old.is("ConvTranspose") ? channel_axis_of(old, w->dims().rank)
-                                       : (w->dims().rank == 3 && w->dims()[0] == 1 ? 1 : -1);
-      if (!options_.per_channel) o.axis = -1;
+      o.axis = options_.per_channel ? *axis : -1;
       auto q = shared_weight_of(old.inputs[k], *w, o);
       if (!q) return std::move(q).failure().at(old.label());
       g_.nodes[i].inputs[k] = q->name;

@@ -190,8 +190,7 @@ class planner {
     if (t == nullptr || t->type() != dtype::f32) return;
     if (matches(options_.exclude, n)) return set(i, node_form::floating, "excluded");
     if (!options_.include.empty() && !matches(options_.include, n)) return set(i, node_form::floating, "not included");
-    if (t->dims().rank != 2 || n.get_int("axis", 0) != 0 || t->elements() < 1024)
-      return set(i, node_form::floating, "its table is small");
+    if (!is_table(n, *t)) return set(i, node_form::floating, "its table is small");
     if (std::string why = refuse_weight(n, 0); !why.empty()) return set(i, node_form::floating, why);
     set(i, node_form::table);
   }
@@ -394,6 +393,18 @@ std::int32_t channel_axis_of(const ir::node& n, std::int32_t weight_rank) {
 
 result<qdq_plan> plan_qdq(const ir::model& m, const ops::type_map& types, const qdq_options& options) {
   return planner(m, types, options).run();
+}
+
+std::optional<std::int32_t> stored_axis_of(const ir::node& n, const tensor_buffer& weight) {
+  if (weight.type() != dtype::f32 || weight.elements() < 64) return std::nullopt;
+  const std::int32_t rank = weight.dims().rank;
+  if (n.is("ConvTranspose")) return channel_axis_of(n, rank);
+  // Recurrent weights are [directions, gates * hidden, input]: one scale per row of gates where there is one direction.
+  return rank == 3 && weight.dims()[0] == 1 ? 1 : -1;
+}
+
+bool is_table(const ir::node& gather, const tensor_buffer& table) {
+  return table.dims().rank == 2 && gather.get_int("axis", 0) == 0 && table.elements() >= 1024;
 }
 
 }  // namespace quantal::passes

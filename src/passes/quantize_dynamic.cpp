@@ -4,6 +4,7 @@
 
 #include "quantal/passes/edit.hpp"
 #include "quantal/passes/quantize_weights.hpp"
+#include "quantal/passes/saturation.hpp"
 #include "quantal/passes/select.hpp"
 
 namespace quantal::passes {
@@ -33,12 +34,15 @@ class dynamic_quantizer {
   dynamic_quantizer(ir::model& m, const ops::type_map& types, const qdq_options& options)
       : e_(m.graph), types_(types), options_(options), plan_(m.graph.nodes.size()) {}
 
-  result<std::vector<node_plan>> run() {
+  result<dynamic_result> run() {
     for (std::size_t i = 0; i < plan_.size(); ++i) QUANTAL_CHECK(visit(i));
     e_.count();
     QUANTAL_TRY(changes, e_.finish());
     (void)changes;
-    return std::move(plan_);
+    dynamic_result done{std::move(plan_), {}};
+    if (saturating_ > 0)
+      done.warnings.push_back(saturation_warning(saturating_, dtype::u8, "--reduce-range avoids it"));
+    return done;
   }
 
  private:
@@ -157,6 +161,9 @@ class dynamic_quantizer {
     add("Mul", y + "_scales_mul", {x.scale, scale}, both);
     add("MatMulInteger", n.name.empty() ? y + "_quant" : n.name + "_quant", {x.codes, codes, x.zero_point, zero}, sums);
     rescale(y, sums, both, n.is("Gemm") && n.has_input(2) ? n.inputs[2] : std::string(), y);
+    ir::node product;  // transB is undone
+    product.op_type = "MatMul";
+    if (may_saturate(product, q->values)) ++saturating_;
     e_.erase(n);
     plan_[i] = {node_form::weighted, {}};
     return {};
@@ -189,6 +196,7 @@ class dynamic_quantizer {
     add("ConvInteger", n.name.empty() ? y + "_quant" : n.name + "_quant", {x.codes, codes, x.zero_point, zero}, sums,
         n.attributes);
     rescale(y, sums, both, bias, y);
+    if (may_saturate(n, q->values)) ++saturating_;
     e_.erase(n);
     plan_[i] = {node_form::weighted, {}};
     return {};
@@ -196,8 +204,7 @@ class dynamic_quantizer {
 
   result<void> table(std::size_t i, const tensor_buffer& w) {
     ir::node& n = e_.g.nodes[i];
-    if (w.dims().rank != 2 || n.get_int("axis", 0) != 0 || w.elements() < 1024)
-      return stay(i, "its table is small"), result<void>();
+    if (!is_table(n, w)) return stay(i, "its table is small"), result<void>();
     weight_options o;
     o.range = options_.weights;
     o.axis = 1;
@@ -218,10 +225,11 @@ class dynamic_quantizer {
     ir::node& n = e_.g.nodes[i];
     for (std::size_t k = 1; k <= 2 && k < n.inputs.size(); ++k) {
       const tensor_buffer* w = n.has_input(k) ? e_.constant(n.inputs[k]) : nullptr;
-      if (w == nullptr || w->type() != dtype::f32 || w->dims().rank != 3) continue;
+      const auto row_axis = w == nullptr ? std::nullopt : stored_axis_of(n, *w);
+      if (!row_axis) continue;
       weight_options o;
       o.range = options_.weights;
-      o.axis = w->dims()[0] == 1 ? 1 : -1;
+      o.axis = *row_axis;
       auto q = quantize_weights(*w, o);
       if (!q) return stay(i, q.failure().what), result<void>();
       const std::string base = n.inputs[k], real = e_.fresh(base + "_float");
@@ -242,12 +250,13 @@ class dynamic_quantizer {
   const ops::type_map& types_;
   const qdq_options& options_;
   std::vector<node_plan> plan_;
+  std::size_t saturating_ = 0;
   std::unordered_map<std::string, dynamic_input> inputs_;
 };
 
 }  // namespace
 
-result<std::vector<node_plan>> quantize_dynamic(ir::model& m, const ops::type_map& types, const qdq_options& options) {
+result<dynamic_result> quantize_dynamic(ir::model& m, const ops::type_map& types, const qdq_options& options) {
   return dynamic_quantizer(m, types, options).run();
 }
 

@@ -28,11 +28,13 @@ bool is_real(const tensor_buffer& t) {
 
 }  // namespace
 
-result<evaluation> evaluate(std::shared_ptr<const ir::model> reference, std::shared_ptr<const ir::model> quantized,
+result<evaluation> evaluate(std::shared_ptr<const ir::model> given, std::shared_ptr<const ir::model> reference,
+                            std::shared_ptr<const ir::model> quantized,
                             const std::vector<std::pair<std::string, std::string>>& pairs, data::source& samples,
                             std::int64_t limit, std::size_t threads, const progress_fn& progress) {
   exec::session_options options;
   options.threads = threads;
+  const auto original = exec::session::create(given, options);
   QUANTAL_TRY(a, exec::session::create(reference, options));
   QUANTAL_TRY(b, exec::session::create(quantized, options));
   std::unordered_map<std::string_view, std::vector<float>> kept;
@@ -66,13 +68,19 @@ result<evaluation> evaluate(std::shared_ptr<const ir::model> reference, std::sha
     if (!feed) break;
     std::vector<exec::named_tensor> inputs;
     for (auto& [name, value] : feed->inputs) inputs.push_back({name, value});
+    std::vector<exec::named_tensor> wanted;
+    if (original) {
+      QUANTAL_TRY(y, original->run(inputs));
+      wanted = std::move(y);
+    }
     QUANTAL_TRY(ya, a.run(inputs, run_a));
     QUANTAL_TRY(yb, b.run(inputs, run_b));
-    outputs.resize(ya.size());
-    for (std::size_t k = 0; k < ya.size() && k < yb.size(); ++k) {
-      if (ya[k].value.type() == dtype::string) continue;
-      if (auto added = outputs[k].add(ya[k].value, yb[k].value); !added)
-        return std::move(added).failure().at(ya[k].name);
+    if (!original) wanted = std::move(ya);
+    outputs.resize(wanted.size());
+    for (std::size_t k = 0; k < wanted.size() && k < yb.size(); ++k) {
+      if (wanted[k].value.type() == dtype::string) continue;
+      if (auto added = outputs[k].add(wanted[k].value, yb[k].value); !added)
+        return std::move(added).failure().at(wanted[k].name);
     }
     done.samples += feed->samples;
     if (progress && !progress("evaluate", done.samples, limit))

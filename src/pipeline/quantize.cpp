@@ -85,7 +85,11 @@ result<passes::qdq_options> options_of(const quantize_config& c) {
 class job {
  public:
   job(const ir::model& m, const quantize_config& config, data::source* samples, const progress_fn& progress)
-      : config_(config), samples_(samples), progress_(progress), float_(std::make_shared<ir::model>(m)) {}
+      : config_(config),
+        samples_(samples),
+        progress_(progress),
+        given_(std::make_shared<const ir::model>(m)),
+        float_(std::make_shared<ir::model>(*given_)) {}
 
   result<quantized> run() {
     const recipe_row& recipe = recipe_of(config_.type);
@@ -104,8 +108,9 @@ class job {
     if (recipe.needs_data) {
       QUANTAL_CHECK(quantize_static(types, options));
     } else if (config_.type == quant_type::dynamic_int8) {
-      QUANTAL_TRY(plan, passes::quantize_dynamic(*quantized_, types, options));
-      plan_ = plan;
+      QUANTAL_TRY(done, passes::quantize_dynamic(*quantized_, types, options));
+      plan_ = std::move(done.nodes);
+      report_.warnings.insert(report_.warnings.end(), done.warnings.begin(), done.warnings.end());
     } else {
       QUANTAL_TRY(plan, passes::convert_fp16(*quantized_, types, options));
       plan_ = plan;
@@ -296,8 +301,8 @@ class job {
         pairs.emplace_back(y, y);
       }
     }
-    QUANTAL_TRY(e,
-                evaluate(float_, quantized_, pairs, *samples_, config_.evaluation_samples, config_.threads, progress_));
+    QUANTAL_TRY(e, evaluate(given_, float_, quantized_, pairs, *samples_, config_.evaluation_samples, config_.threads,
+                            progress_));
     report_.outputs = e.outputs;
     report_.evaluated = e.samples;
     if (report_.samples == 0) report_.samples = e.samples;
@@ -364,7 +369,8 @@ class job {
   const quantize_config& config_;
   data::source* samples_;
   const progress_fn& progress_;
-  std::shared_ptr<ir::model> float_;  // as imported, converted and simplified
+  std::shared_ptr<const ir::model> given_;
+  std::shared_ptr<ir::model> float_;  // given_, converted and simplified
   std::shared_ptr<ir::model> quantized_;
   std::vector<passes::node_plan> plan_;  // of float_'s nodes
   std::unordered_map<std::string, std::int64_t> macs_;

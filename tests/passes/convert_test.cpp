@@ -9,13 +9,13 @@ using passes::node_form;
 namespace {
 
 template <class F>
-std::vector<passes::node_plan> apply(ir::model& m, const F& pass, const passes::qdq_options& o = {}) {
+auto apply(ir::model& m, const F& pass, const passes::qdq_options& o = {}) {
   auto types = ops::infer_types(m);
   if (!types) FAIL(types.failure().message());
-  auto plan = pass(m, *types, o);
-  if (!plan) FAIL(plan.failure().message());
+  auto done = pass(m, *types, o);
+  if (!done) FAIL(done.failure().message());
   if (auto ok = ir::verify(m); !ok) FAIL(ok.failure().message());
-  return *plan;
+  return *done;
 }
 
 }  // namespace
@@ -32,7 +32,7 @@ TEST_CASE("dynamic: MatMul and Gemm become MatMulInteger, one DynamicQuantizeLin
       .output("y");
   const tensor_buffer x = floats(shape(5, 32), noise(160, 4));
   const auto reference = run(b.m, "x", x);
-  const auto plan = apply(b.m, passes::quantize_dynamic);
+  const auto plan = apply(b.m, passes::quantize_dynamic).nodes;
   CHECK(count(b.m, "DynamicQuantizeLinear") == 1);
   CHECK(count(b.m, "MatMulInteger") == 2);
   CHECK(count(b.m, "MatMul") + count(b.m, "Gemm") == 0);
@@ -52,10 +52,34 @@ TEST_CASE("dynamic: Conv stays in float with a reason, and becomes ConvInteger w
     const auto reference = run(b.m, "x", x);
     passes::qdq_options o;
     if (included) o.include = {"Conv"};
-    const auto plan = apply(b.m, passes::quantize_dynamic, o);
+    const auto plan = apply(b.m, passes::quantize_dynamic, o).nodes;
     CHECK(count(b.m, "ConvInteger") == (included ? 1u : 0u));
     CHECK(plan[0].reason.empty() == included);
     CHECK(sqnr_db(reference, run(b.m, "x", x)) > 30);
+  }
+}
+
+TEST_CASE("dynamic: weights whose 16-bit sums may saturate are a warning, with 7 bits none") {
+  for (const char* op : {"MatMul", "Gemm", "Conv"}) {
+    for (const bool reduced : {false, true}) {
+      builder b;
+      // Columns of one sign: neighbours along the depth add up, neighbours in memory cancel.
+      std::vector<float> w(32 * 16);
+      for (std::size_t i = 0; i < w.size(); ++i) w[i] = i % 2 == 0 ? 1.0F : -1.0F;
+      const bool conv = std::string(op) == "Conv";
+      if (conv)
+        b.input("x", {1, 16, 8, 8}).constant("w", floats(shape(16, 16, 1, 2), w));
+      else
+        b.input("x", {5, 32}).constant("w", floats(shape(32, 16), w));
+      b.node(op, {"x", "w"}, {"y"}).output("y");
+      passes::qdq_options o;
+      o.reduce_range = reduced;
+      if (conv) o.include = {"Conv"};
+      CAPTURE(op, reduced);
+      const auto warnings = apply(b.m, passes::quantize_dynamic, o).warnings;
+      REQUIRE(warnings.size() == (reduced ? 0 : 1));
+      if (!reduced) CHECK(warnings[0].find("1 operators have weights whose u8 x s8 products can exceed 16 bits") == 0);
+    }
   }
 }
 

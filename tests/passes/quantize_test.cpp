@@ -6,6 +6,7 @@
 #include "quantal/passes/place_qdq.hpp"
 #include "quantal/passes/quantize_weights.hpp"
 #include "quantal/passes/recognise_regions.hpp"
+#include "quantal/passes/saturation.hpp"
 #include "quantal/passes/select.hpp"
 
 using namespace quantal;
@@ -330,6 +331,58 @@ TEST_CASE("weights inside branches are named, not passed over in silence") {
   REQUIRE(p);
   CHECK(p->nodes[0].form == node_form::floating);
   CHECK(p->nodes[0].reason.find("2 weighted operators inside its branches") != std::string::npos);
+}
+
+TEST_CASE("pairs that may saturate 16 bits are neighbours along the depth") {
+  const auto s8 = [](const shape& dims, std::vector<std::int8_t> v) { return tensor_buffer::of<std::int8_t>(dims, v); };
+  ir::node n;
+  n.op_type = "MatMul";
+  const std::vector<std::int8_t> alternating = {100, -100, 100, -100};  // [2, 2]: columns of one sign
+  CHECK(passes::may_saturate(n, s8(shape(2, 2), alternating)));
+  CHECK_FALSE(passes::may_saturate(n, s8(shape(2, 2), {100, 100, -100, -100})));
+  CHECK_FALSE(passes::may_saturate(n, s8(shape(2, 1, 2), {100, 100, 100, 100})));  // two matrices of depth 1
+  CHECK(passes::may_saturate(n, s8(shape(2), {100, 100})));
+  CHECK(passes::may_saturate(n, s8(shape(2, 1), {64, 65})));
+  CHECK_FALSE(passes::may_saturate(n, s8(shape(2, 1), {64, 64})));
+  CHECK(passes::may_saturate(n, s8(shape(2, 1), {-127, -2})));
+  n.op_type = "Gemm";
+  CHECK(passes::may_saturate(n, s8(shape(2, 2), alternating)));
+  n.set(ir::attribute("transB", std::int64_t{1}));
+  CHECK_FALSE(passes::may_saturate(n, s8(shape(2, 2), alternating)));
+  CHECK(passes::may_saturate(n, s8(shape(2, 2), {100, 100, -100, -100})));
+  n = {};
+  n.op_type = "Conv";
+  CHECK(passes::may_saturate(n, s8(shape(1, 2, 1, 2), alternating)));  // channels of one position
+  CHECK_FALSE(passes::may_saturate(n, s8(shape(1, 2, 1, 2), {100, 0, 0, -100})));
+  CHECK(passes::may_saturate(n, s8(shape(1, 2, 1, 2), {0, 100, 100, 0})));  // last channel, then the next position
+  CHECK(passes::may_saturate(n, s8(shape(1, 1, 1, 2), {100, 100})));
+  CHECK_FALSE(passes::may_saturate(n, s8(shape(2, 1, 1, 1), {100, 100})));  // two outputs
+}
+
+TEST_CASE("placing warns of 16-bit sums for both types of activations, but not for u8 weights") {
+  for (const auto& [activation, weight, warned] :
+       {std::tuple{dtype::u8, dtype::s8, true}, std::tuple{dtype::s8, dtype::s8, true},
+        std::tuple{dtype::u8, dtype::u8, false}}) {
+    std::vector<float> w(16 * 8);
+    for (std::size_t i = 0; i < w.size(); ++i) w[i] = i % 2 == 0 ? 1.0F : -1.0F;
+    builder b;
+    b.input("x", {4, 16}).constant("w", floats(shape(16, 8), w)).node("MatMul", {"x", "w"}, {"y"}).output("y");
+    passes::qdq_options o;
+    o.activation_type = activation;
+    o.weight_type = weight;
+    auto types = ops::infer_types(b.m);
+    REQUIRE(types);
+    auto p = passes::plan_qdq(b.m, *types, o);
+    REQUIRE(p);
+    passes::range_map ranges;
+    for (const std::string& name : p->observed()) ranges[name] = {-1, 1};
+    auto done = passes::place_qdq(b.m, *p, ranges, o);
+    REQUIRE(done);
+    REQUIRE(done->warnings.size() == (warned ? 1 : 0));
+    if (!warned) continue;
+    CHECK(done->warnings[0].find("--reduce-range") != std::string::npos);
+    CHECK((done->warnings[0].find("--weight-type u8") != std::string::npos) == (activation == dtype::u8));
+  }
 }
 
 TEST_CASE("D2_calibration: a tensor without an observed range is an error that names it") {

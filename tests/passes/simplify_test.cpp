@@ -245,3 +245,25 @@ TEST_CASE("almost a hard-swish is left alone") {
   REQUIRE(simplify_all(b.m));
   CHECK(count(b.m, "HardSwish") == 0);
 }
+
+TEST_CASE("a constant of higher rank than x is no part of an activation: the result's shape stays") {
+  for (const bool gate : {false, true}) {
+    for (const int rank : {1, 2, 3}) {
+      const shape ones = rank == 3 ? shape(1, 1, 1) : rank == 2 ? shape(1, 1) : shape(1);
+      builder b;
+      b.input("x", {6, 8})
+          .constant("three", floats(ones, {3}))
+          .constant("zero", floats(shape(), {0}))
+          .constant("six", floats(ones, {6}));
+      b.node("Add", {"x", "three"}, {"a"}).node("Clip", {"a", "zero", "six"}, {"c"});
+      b.m.graph.nodes.back().inputs[2] = "top";
+      b.constant("top", floats(shape(), {6}));
+      if (gate) b.node("Div", {"c", "six"}, {"y"});
+      if (!gate) b.node("Mul", {"x", "c"}, {"m"}).node("Div", {"m", "six"}, {"y"});
+      b.output("y");
+      CAPTURE(gate, rank);
+      REQUIRE(simplify_all(b.m));
+      CHECK(count(b.m, gate ? "HardSigmoid" : "HardSwish") == (rank == 3 ? 0 : 1));
+    }
+  }
+}

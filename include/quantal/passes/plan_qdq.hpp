@@ -14,6 +14,7 @@
 #pragma once
 #include <cmath>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -74,5 +75,10 @@ result<qdq_plan> plan_qdq(const ir::model& m, const ops::type_map& types, const 
 
 // Output-channel axis of a weighted node's weight; -1 if there is none.
 std::int32_t channel_axis_of(const ir::node& n, std::int32_t weight_rank);
+// Axis of the scales of a weight that is stored as integers and computed in float (ConvTranspose, LSTM, GRU, RNN), -1: one
+// for all; none: it stays as it is, too small to pay or no f32.
+std::optional<std::int32_t> stored_axis_of(const ir::node& n, const tensor_buffer& weight);
+// Is this Gather's constant a table of rows that pays?
+bool is_table(const ir::node& gather, const tensor_buffer& table);
 
 }  // namespace quantal::passes

@@ -14,7 +14,10 @@
 
 namespace quantal::passes {
 
-// What became of each node of the graph as it was: same order as `m.graph.nodes` before the call.
-result<std::vector<node_plan>> quantize_dynamic(ir::model& m, const ops::type_map& types, const qdq_options& options);
+struct dynamic_result {
+  std::vector<node_plan> nodes;  // what became of each node of the graph as it was, in its order
+  std::vector<std::string> warnings;
+};
+result<dynamic_result> quantize_dynamic(ir::model& m, const ops::type_map& types, const qdq_options& options);
 
 }  // namespace quantal::passes

@@ -7,6 +7,7 @@
 //
 // One operator has one range to calibrate: inside a decomposed hard-swish, 8 bits would be spent on values (x + 3,
 // x * clip) that no one needs. HardSwish exists from opset 14; below it x * HardSigmoid(x) is written.
+// The trap: a constant [1, 1, 1] beside an x of lower rank raises the rank of the result; such a graph stays.
 // Source of the definitions: ONNX spec, HardSwish-14, HardSigmoid-6.
 #pragma once
 #include "quantal/passes/pass.hpp"
