@@ -2,6 +2,9 @@
 """The Python package, with ONNX Runtime and numpy as the oracles.   python_test.py DIGITS_DIR   (QUANTAL_LIBRARY is set)"""
 import gc
 import os
+import resource
+import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -30,6 +33,11 @@ def ort_run(path, x):
     # CPUs without VNNI: ONNX Runtime's 16-bit sums saturate unless this is set.
     options.add_session_config_entry("session.x64quantprecision", "1")
     return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"]).run(None, {"x": x})[0]
+
+
+def read(path):
+    with open(path, "rb") as f:
+        return f.read()
 
 
 def sqnr(a, b):
@@ -289,6 +297,125 @@ class Models(Case):
         with open(self.out, "rb") as f:
             self.assertEqual(f.read(), quantized)
 
+    def test_P2_output_is_the_input(self):
+        copy = os.path.join(os.path.dirname(self.out), "m.onnx")
+        before = read(MODEL)
+        shutil.copyfile(MODEL, copy)
+        os.symlink("m.onnx", self.out)
+        for output in (copy, self.out):
+            with self.assertRaisesRegex(ValueError, "would replace the model"):
+                quantal.quantize(copy, output, data=CALIB["x"])
+        self.assertEqual(read(copy), before)
+
+    def test_sizes_count_external_data(self):
+        import onnx
+        folder = os.path.dirname(self.out)
+        path = os.path.join(folder, "m.onnx")
+        onnx.save_model(onnx.load(MODEL), path, save_as_external_data=True, location="m.bin", size_threshold=0)
+        data = os.path.getsize(os.path.join(folder, "m.bin"))
+        report = quantal.quantize(path, self.out, data=CALIB["x"])
+        self.assertEqual(report["original_bytes"], os.path.getsize(path) + data)
+        self.assertEqual(report["quantized_bytes"], os.path.getsize(self.out))
+        self.assertAlmostEqual(report["compression_ratio"], report["original_bytes"] / report["quantized_bytes"])
+        with self.assertRaisesRegex(ValueError, "external data"):
+            quantal.quantize(path, os.path.join(folder, "m.bin"), data=CALIB["x"])
+        self.assertEqual(os.path.getsize(os.path.join(folder, "m.bin")), data)
+
+    def fixed_batch(self, batch):
+        import onnx
+        model = onnx.load(MODEL)
+        for value in (*model.graph.input, *model.graph.output):
+            value.type.tensor_type.shape.dim[0].dim_value = batch
+        path = os.path.join(os.path.dirname(self.out), "fixed.onnx")
+        onnx.save(model, path)
+        return path
+
+    def test_fillers_of_a_fixed_batch_are_not_counted(self):
+        model = self.fixed_batch(16)
+        x, labels = TEST["x"][:40], TEST["_label"][:40].copy()
+        labels[39] = (labels[39] + 1) % 10  # what fills the last batch would be eight more misses
+        path = os.path.join(os.path.dirname(self.out), "forty.npz")
+        np.savez(path, x=x, _label=labels)
+        expected = quantal.compare(model, model, path, metric="top1")
+        self.assertEqual(expected["samples"], 40)
+        for data in ({"x": x, "_label": labels}, {"_label": labels, "x": x}):
+            got = quantal.compare(model, model, data, metric="top1")
+            self.assertEqual((got["samples"], got["metric_a"]), (40, expected["metric_a"]))
+        self.assertEqual(quantal.quantize(model, self.out, data=x)["samples"], 40)
+
+    def test_integer_inputs_are_not_truncated(self):
+        import onnx
+        from onnx import TensorProto, helper
+        path = os.path.join(os.path.dirname(self.out), "ids.onnx")
+        for kind, wanted in ((TensorProto.INT64, np.int64), (TensorProto.UINT8, np.uint8), (TensorProto.BOOL, np.bool_)):
+            values = [helper.make_tensor_value_info(n, kind, ["N"]) for n in "xy"]
+            onnx.save(helper.make_model(helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", *[[v] for v in values]),
+                                        opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+            with quantal.Session(path) as session:
+                got = session.run(np.array([0, 1, 1], np.int16))["y"]
+                self.assertEqual((got.dtype, got.tolist()), (np.dtype(wanted), [0, 1, 1]))
+                bad = [np.array([1.5, 2.7, 1e30]), np.array([1.0], np.float32)]
+                bad += [np.array([2**63], np.uint64)] if wanted is np.int64 else [np.array([0, 256]), np.array([-1])]
+                for x in bad:
+                    self.assertRaises(quantal.DataError, session.run, x)
+                    self.assertRaises(quantal.DataError, quantal.compare, path, path, x)
+
+    def test_words_in_any_case(self):
+        x = CALIB["x"]
+        quantal.quantize(MODEL, self.out, data=x, activation_type="s8", target="any")
+        before = read(self.out)
+        report = quantal.quantize(MODEL, self.out, data=x, quant_type="STATIC_INT8", activation_type="S8", weight_type="S8", format="QDQ", target="Any",
+                                  activation_observer="MinMax")
+        self.assertEqual(read(self.out), before)
+        self.assertTrue(any("16 bits" in w for w in report["warnings"]), report["warnings"])
+        self.assertEqual(quantal.compare(MODEL, self.out, TEST, metric="TOP1")["metric"], "top1")
+        for option in ({"activation_type": "foo"}, {"weight_type": "foo"}, {"format": "foo"}, {"target": "foo"}, {"preset": "foo"}):
+            with self.assertRaises(ValueError) as caught:
+                quantal.quantize(MODEL, self.out, data=x, **option)
+            self.assertNotIsInstance(caught.exception, quantal.UnsupportedError)
+        with self.assertRaises(quantal.UnsupportedError):
+            quantal.quantize(MODEL, self.out, data=x, activation_type="U16")
+
+    def test_options_without_effect_are_named(self):
+        report = quantal.quantize(MODEL, self.out, quant_type="dynamic_int8", data=os.path.join(DIGITS, "calib.npz"), symmetric=True, imgsz=64)
+        named = {w.split()[0] for w in report["warnings"] if "no effect" in w}
+        self.assertEqual(named, {"--symmetric", "--imgsz"})
+
+    def test_no_workers(self):
+        path = os.path.join(DIGITS, "calib.npz")
+        threads, before = [], len(os.listdir("/proc/self/task"))
+        quantal.quantize(MODEL, self.out, data=path, workers=0, threads=1, progress=lambda *_: threads.append(len(os.listdir("/proc/self/task"))))
+        self.assertLessEqual(max(threads), before)
+        self.assertRaises(ValueError, quantal.quantize, MODEL, self.out, data=path, num_calib_batches=0)
+
+    def test_numbers_are_not_cut_to_their_fields(self):
+        x = CALIB["x"]
+        for call in (lambda: quantal.Observer(bins=2**40), lambda: quantal.Observer(axis=2**33), lambda: quantal.Observer(axis=-1),
+                     lambda: quantal.Session(MODEL, threads=2**32 + 1), lambda: quantal.quantize(MODEL, self.out, data=x, threads=2**32 + 1),
+                     lambda: quantal.quantize(MODEL, self.out, data=x, workers=2**32 + 1), lambda: quantal.quantize(MODEL, self.out, data=x, bins=2**40),
+                     lambda: quantal.compare(MODEL, MODEL, x, batch_size=0), lambda: quantal.compare(MODEL, MODEL, x, threads=2**32 + 1)):
+            self.assertRaises(ValueError, call)
+
+    def test_P2_bytes_to_a_file_that_cannot_be_written(self):
+        model = read(MODEL)
+        report = quantal.quantize(model, self.out, quant_type="fp16")
+        self.assertEqual((report["quantized_model"], report["quantized_bytes"]), (self.out, os.path.getsize(self.out)))
+        before = read(self.out)
+        limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limit[1]))
+        try:
+            self.assertRaises(OSError, quantal.quantize, model, self.out, data=CALIB["x"])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        self.assertEqual(read(self.out), before)
+        self.assertEqual(os.listdir(os.path.dirname(self.out)), ["q.onnx"])
+
+    def test_selftest(self):
+        report = quantal.selftest()
+        self.assertTrue(report["passed"])
+        self.assertEqual({row["checksum"] for row in report["isas"] if row["ran"]}, {report["checksum"]})
+
     def test_compare(self):
         quantal.quantize(MODEL, self.out, data=CALIB["x"])
         r = quantal.compare(MODEL, self.out, TEST, metric="top1")
@@ -327,6 +454,8 @@ class Models(Case):
                            (lambda: quantal.quantize(MODEL, self.out, data=x[:, :, :4]), quantal.DataError),
                            (lambda: quantal.quantize(MODEL, self.out, data=[]), quantal.DataError),
                            (lambda: quantal.quantize(MODEL, self.out, data=7), TypeError),
+                           (lambda: quantal.quantize(MODEL, self.out, data={1: x}), TypeError),
+                           (lambda: quantal.quantize(MODEL, self.out, data=(y for y in (x, None, x))), TypeError),
                            (lambda: quantal.quantize(MODEL, self.out, data=["not an array"]), TypeError),
                            (lambda: quantal.quantize(MODEL, self.out, data=x, batch_size=0), ValueError),
                            (lambda: quantal.quantize(MODEL, self.out, data=x, workers="2"), TypeError),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 from typing import Any, Callable, Dict, Optional, Sequence, Tuple, Union
 
 import numpy as np
@@ -23,7 +24,7 @@ from ._observer import Observer, Range
 from ._samples import Puller, is_path
 from ._session import Session, ValueInfo
 
-__all__ = ["quantize", "Session", "ValueInfo", "Observer", "Range", "choose_params", "quantize_array", "dequantize_array", "gemm", "compare", "cpu", "Error",
+__all__ = ["quantize", "Session", "ValueInfo", "Observer", "Range", "choose_params", "quantize_array", "dequantize_array", "gemm", "compare", "cpu", "selftest", "Error",
            "UnsupportedError", "ModelError", "DataError", "CancelledError", "__version__"]
 __version__ = native.library.quantal_version_string().decode()
 
@@ -35,6 +36,16 @@ def _words(values, name):
         return None, 0
     values = [values] if isinstance(values, str) else list(values)
     return (ctypes.c_char_p * max(len(values), 1))(*[native.word(v, name) for v in values]), len(values)
+
+
+def _set_numbers(job, batch_size, num_calib_batches, workers, threads):
+    """In a job 0 is the default: what means "none" there is -1."""
+    job.batch_size = native.number(batch_size, "batch_size", 1, 2**20)
+    job.num_calib_batches = native.number(num_calib_batches, "num_calib_batches", -1, 2**40)
+    if job.num_calib_batches == 0:
+        raise ValueError("num_calib_batches must be at least 1, or -1 for all")
+    job.workers = native.number(workers, "workers", 0, 256) or -1
+    job.threads = native.number(threads, "threads", 0, 1024)
 
 
 def _set_file_options(job, letterbox: bool, **options):
@@ -88,7 +99,7 @@ def quantize(model, output=None, *, quant_type: str = "static_int8", data=None, 
              min_samples: int = 100, workers: int = 4, threads: int = 0, preset: Optional[str] = None,
              activation_observer: Optional[str] = None, weight_observer: Optional[str] = None, activation_type: Optional[str] = None,
              weight_type: Optional[str] = None, symmetric: bool = False, reduce_range: bool = False, format: Optional[str] = None,
-             include: Optional[Sequence[str]] = None, exclude: Optional[Sequence[str]] = None, calibration_cache=None, strict: bool = False,
+             target: Optional[str] = None, include: Optional[Sequence[str]] = None, exclude: Optional[Sequence[str]] = None, calibration_cache=None, strict: bool = False,
              percentile: float = 0, stddev: float = 0, scale: float = 0, bins: int = 0, eval_data=None, labels=None, split: Optional[str] = None,
              imgsz=None, layout: Optional[str] = None, mean=None, std=None, value_range=None, color: Optional[str] = None, letterbox: bool = False,
              progress: Optional[ProgressFn] = None) -> Union[Dict[str, Any], Tuple[bytes, Dict[str, Any]]]:
@@ -96,6 +107,8 @@ def quantize(model, output=None, *, quant_type: str = "static_int8", data=None, 
 
     model:  path, or the bytes of a model without external data
     output: path to write; None (only for bytes): the quantized model is returned as bytes
+    target: "onnxruntime" (default): forms that ONNX Runtime runs in integers; "any"
+    num_calib_batches: -1: all
     data:   ndarray [samples, ...], dict of them, an iterable of feeds, or a path; needed by static types
     percentile, stddev, scale, bins: of the observers; 0: their defaults
     eval_data: path of held-out samples; the report warns where `data` differs from them
@@ -115,25 +128,19 @@ def quantize(model, output=None, *, quant_type: str = "static_int8", data=None, 
     job = native.Job()
     job.quant_type = native.word(quant_type, "quant_type")
     for name, value in (("preset", preset), ("activation_observer", activation_observer), ("weight_observer", weight_observer),
-                        ("activation_type", activation_type), ("weight_type", weight_type), ("format", format)):
+                        ("activation_type", activation_type), ("weight_type", weight_type), ("format", format), ("target", target)):
         setattr(job, name, native.word(value, name))
     job.include, job.include_count = _words(include, "include")
     job.exclude, job.exclude_count = _words(exclude, "exclude")
     if calibration_cache is not None:
         job.calibration_cache = native.path_bytes(calibration_cache)
     job.flags = (native.SYMMETRIC if symmetric else 0) | (native.REDUCE_RANGE if reduce_range else 0) | (native.STRICT if strict else 0)
-    job.percentile, job.stddev, job.scale, job.bins = percentile, stddev, scale, bins
+    job.percentile, job.stddev, job.scale, job.bins = percentile, stddev, scale, native.number(bins, "bins", 0, 2**31 - 1)
     if eval_data is not None:
         job.eval_data = native.path_bytes(eval_data)
     _set_file_options(job, letterbox, labels=labels, split=split, imgsz=imgsz, layout=layout, mean=mean, std=std, value_range=value_range, color=color)
-    for name, value, least in (("batch_size", batch_size, 1), ("num_calib_batches", num_calib_batches, -1), ("min_samples", min_samples, 0),
-                               ("workers", workers, 0), ("threads", threads, 0)):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-            raise TypeError(f"{name} must be an int, not {type(value).__name__}")
-        if value < least:
-            raise ValueError(f"{name} must be at least {least}")
-    job.batch_size, job.num_calib_batches, job.workers, job.threads = batch_size, num_calib_batches or -1, workers, threads
-    job.min_samples = min_samples or -1
+    _set_numbers(job, batch_size, num_calib_batches, workers, threads)
+    job.min_samples = native.number(min_samples, "min_samples", 0, 2**40) or -1
     if not in_memory:
         model_path = native.path_bytes(model)
     puller, failures = _attach(job, model, data, batch_size, progress)
@@ -151,8 +158,8 @@ def quantize(model, output=None, *, quant_type: str = "static_int8", data=None, 
         parsed = json.loads(native.take_string(report))
         if output is None:
             return result, parsed
-        with open(output, "wb") as f:
-            f.write(result)
+        native.write_file(output, result)
+        parsed["quantized_model"] = os.fsdecode(output)
         return parsed
     status = native.library.quantal_quantize_file(ctypes.byref(job), model_path, native.path_bytes(output), ctypes.byref(report), ctypes.byref(diag))
     _finish(status, diag, puller, failures)
@@ -168,7 +175,7 @@ def compare(model_a, model_b, data, *, metric: Optional[str] = None, batch_size:
     An infinite SQNR (identical outputs) is None.
     """
     job = native.Job()
-    job.batch_size, job.num_calib_batches, job.threads = batch_size, num_calib_batches, threads
+    _set_numbers(job, batch_size, num_calib_batches, 4, threads)
     _set_file_options(job, letterbox, labels=labels, split=split, imgsz=imgsz, layout=layout, mean=mean, std=std, value_range=value_range, color=color)
     puller, failures = _attach(job, model_a, data, batch_size, progress)
     out, diag = ctypes.c_void_p(), native.Diag()
@@ -257,4 +264,14 @@ def cpu() -> Dict[str, Any]:
     """What this CPU offers and which kernels run here."""
     out = ctypes.c_void_p()
     native.check(native.library.quantal_cpu(ctypes.byref(out)))
+    return json.loads(native.take_string(out))
+
+
+def selftest() -> Dict[str, Any]:
+    """Runs every integer kernel of this CPU on known inputs: a dict with the keys of `quantal selftest --json`. Whether they all
+    computed what they must is in `passed`."""
+    out = ctypes.c_void_p()
+    status = native.library.quantal_selftest(ctypes.byref(out))
+    if not out:
+        native.check(status)
     return json.loads(native.take_string(out))

@@ -31,6 +31,19 @@ def as_array(value, name: str) -> np.ndarray:
     return array
 
 
+def fit(array: np.ndarray, dtype, name: str) -> np.ndarray:
+    """The array dense and in an input's type (None: its own). As for files, nothing is lost that was meant: integers must fit,
+    floats are no integers. Errors: quantal.DataError."""
+    wanted = array.dtype if dtype is None else np.dtype(dtype)
+    if array.dtype != wanted and wanted.kind in "iub":
+        if array.dtype.kind not in "iub":
+            raise native.DataError(f"{name}: {array.dtype} data for an input of type {wanted}: save the array as integers")
+        low, high = (0, 1) if wanted.kind == "b" else (np.iinfo(wanted).min, np.iinfo(wanted).max)
+        if array.size and (int(array.min()) < low or int(array.max()) > high):
+            raise native.DataError(f"{name}: a value does not fit into {wanted}")
+    return dense(array, wanted.newbyteorder("="))
+
+
 def pack(feed: Mapping[str, np.ndarray]) -> Tuple[ctypes.Array, List[object]]:
     """The feed as an array of quantal_tensor, and the objects that must stay alive while it is used."""
     tensors = (native.Tensor * max(len(feed), 1))()

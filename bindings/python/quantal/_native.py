@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
+import tempfile
 from ctypes import POINTER, Structure, c_char, c_char_p, c_double, c_float, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 from typing import Optional
+
+import numpy as np
 
 import numpy as np
 
@@ -126,7 +130,7 @@ class Job(_Sized):
                 ("rewind", RewindFn), ("pull_context", c_void_p), ("progress", ProgressFn), ("progress_context", c_void_p), ("labels", c_char_p),
                 ("split", c_char_p), ("eval_data", c_char_p), ("imgsz", c_char_p), ("layout", c_char_p), ("mean", c_char_p), ("std", c_char_p),
                 ("value_range", c_char_p), ("color", c_char_p), ("percentile", c_double), ("stddev", c_double), ("scale", c_double),
-                ("bins", c_int32), ("reserved", c_uint32)]
+                ("bins", c_int32), ("reserved", c_uint32), ("target", c_char_p)]
 
 
 class ValueInfo(_Sized):
@@ -177,6 +181,7 @@ _DECLARATIONS = {
     "quantal_results_free": (None, [c_void_p]),
     "quantal_compare": (c_int32, [POINTER(Job), c_char_p, c_char_p, c_char_p, POINTER(c_void_p), POINTER(Diag)]),
     "quantal_cpu": (c_int32, [POINTER(c_void_p)]),
+    "quantal_selftest": (c_int32, [POINTER(c_void_p)]),
     "quantal_dlpack_read": (c_int32, [c_void_p, c_int32, POINTER(View)]),
     "quantal_dlpack_write": (c_int32, [POINTER(View), c_int32, ReleaseFn, c_void_p, POINTER(c_void_p)]),
     "quantal_observer_create": (c_int32, [c_char_p, POINTER(ObserverOptions), POINTER(c_void_p), POINTER(Diag)]),
@@ -244,13 +249,18 @@ def dtype_number(dtype) -> int:
     return number
 
 
-def integer(value, name: str, bits: int) -> int:
-    """A keyword argument that is a signed integer of so many bits; ctypes would wrap a larger one. Errors: TypeError, ValueError."""
+def number(value, name: str, least: int, most: int) -> int:
+    """A keyword argument that is a whole number; ctypes would cut it to the field's bits. Errors: TypeError, ValueError."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name} must be an int, not {type(value).__name__}")
-    if not -(1 << (bits - 1)) <= value < 1 << (bits - 1):
-        raise ValueError(f"{name} does not fit {bits} bits: {value}")
+    if not least <= value <= most:
+        raise ValueError(f"{name} must be between {least} and {most}, not {value}")
     return int(value)
+
+
+def integer(value, name: str, bits: int) -> int:
+    """A signed number of so many bits."""
+    return number(value, name, -(1 << (bits - 1)), (1 << (bits - 1)) - 1)
 
 
 def check(status: int, diag: Optional[Diag] = None, what: str = "") -> None:
@@ -294,3 +304,24 @@ def word(value: Optional[str], name: str) -> Optional[bytes]:
     if "\0" in value:
         raise ValueError(f"{name} contains a NUL character")
     return value.encode()
+
+
+def write_file(path, data: bytes) -> None:
+    """The file appears complete or not at all; what was there stays until then. Errors: OSError."""
+    path = os.path.realpath(os.fspath(path))  # a link keeps pointing at the file
+    descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=b".quantal-" if isinstance(path, bytes) else ".quantal-")
+    try:
+        with os.fdopen(descriptor, "wb") as f:
+            f.write(data)
+            f.flush()
+            os.fsync(descriptor)
+        if os.path.exists(path):
+            shutil.copymode(path, temporary)
+        else:
+            mask = os.umask(0)
+            os.umask(mask)
+            os.chmod(temporary, 0o666 & ~mask)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

@@ -56,11 +56,9 @@ class Observer:
                 continue
             if value == 0:
                 raise ValueError(f"{name} must not be 0")
-            setattr(options, name, value)
-        if axis is not None:
-            if axis < 0:
-                raise ValueError("axis must be 0 or more: the observer has not seen the rank yet")
-            options.flags, options.axis = native.PER_CHANNEL, axis
+            setattr(options, name, native.number(value, name, 1, 2**31 - 1) if name.endswith("bins") else value)
+        if axis is not None:  # not negative: the observer has not seen the rank yet
+            options.flags, options.axis = native.PER_CHANNEL, native.number(axis, "axis", 0, 7)
         return options
 
     def __del__(self):

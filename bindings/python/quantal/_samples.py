@@ -10,34 +10,42 @@ from __future__ import annotations
 
 import ctypes
 import os
-from typing import Callable, Iterable, Iterator, List, Mapping, Optional, Sequence
+from typing import Callable, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
 from . import _native as native
 from ._arrays import as_array, pack
 from ._dlpack import is_foreign
-from ._session import Session, ValueInfo, named
+from ._session import Session, ValueInfo, is_extra, named
+
+_END = object()  # None may be an item, and a wrong one
 
 
-def _batches(arrays: Mapping[str, np.ndarray], inputs: Sequence[ValueInfo], batch_size: int) -> Callable[[], Iterator[dict]]:
-    ranks = {v.name: len(v.shape) for v in inputs if v.shape is not None}
-    fixed = {v.name: v.shape[0] for v in inputs if v.shape}
-    lengths = {len(np.asarray(a)) if np.asarray(a).ndim else 1 for n, a in arrays.items()}
+def _batches(arrays: Mapping[str, np.ndarray], inputs: Sequence[ValueInfo], batch_size: int) -> Callable[[], Iterator[Tuple[dict, int]]]:
+    """Feeds, each with how many samples it holds (0: as many as its first array has rows)."""
+    shapes = {v.name: v.shape for v in inputs if v.shape is not None}
+    cut = {n: a for n, a in arrays.items() if a.ndim or shapes.get(n) != ()}  # an input without dimensions is the same in every feed
+    lengths = {len(a) if a.ndim else 1 for a in cut.values()}
     if len(lengths) != 1:
         raise native.DataError(f"the arrays hold different numbers of samples: {sorted(lengths)}")
     count = lengths.pop()
-    per_feed = any(n in ranks and np.asarray(a).ndim == ranks[n] + 1 for n, a in arrays.items())
-    step = 1 if per_feed else next((f for n, f in fixed.items() if f and n in arrays), batch_size)
+    per_feed = any(n in shapes and a.ndim == len(shapes[n]) + 1 for n, a in cut.items())
+    fixed = next((s[0] for n, s in shapes.items() if n in cut and s and s[0]), None)
+    step = 1 if per_feed else fixed or batch_size
 
-    def feeds() -> Iterator[dict]:
+    def part(name: str, array: np.ndarray, start: int) -> np.ndarray:
+        if name not in cut or array.ndim == 0:
+            return array
+        if per_feed:
+            return array[start]
+        if fixed and name != "_label":  # a short last batch of a model with a fixed batch is filled with repeats of the last sample
+            return array[np.minimum(np.arange(start, start + step), count - 1)]
+        return array[start:start + step]
+
+    def feeds() -> Iterator[Tuple[dict, int]]:
         for start in range(0, count, step):
-            if per_feed:
-                yield {n: np.asarray(a)[start] for n, a in arrays.items()}
-                continue
-            # A short last batch of a model with a fixed batch is filled with repeats of the last sample.
-            pick = np.minimum(np.arange(start, start + step), count - 1) if fixed.get(next(iter(arrays))) else slice(start, start + step)
-            yield {n: np.asarray(a)[pick] for n, a in arrays.items()}
+            yield {n: part(n, a, start) for n, a in arrays.items()}, 0 if per_feed else min(step, count - start)
 
     return feeds
 
@@ -53,9 +61,10 @@ class Puller:
         if isinstance(data, np.ndarray) or is_foreign(data):
             data = named_whole(as_array(data, "data"), self.inputs)
         if isinstance(data, Mapping):
-            self._make = _batches({n: as_array(a, str(n)) for n, a in data.items() if not n.startswith("_") or n == "_label"}, self.inputs, batch_size)
+            arrays = {n: as_array(a, n) for n, a in data.items() if not is_extra(n)}
+            self._make = _batches(arrays, self.inputs, batch_size)
         elif isinstance(data, Iterable):
-            self._make = lambda: iter(data)
+            self._make = lambda: ((item, 0) for item in data)
         else:
             raise TypeError(f"data must be an ndarray, a dict of them, an iterable of those or a path, not {type(data).__name__}")
         once = isinstance(data, Iterator)  # a generator cannot be started again: the library keeps a copy of its first feeds
@@ -65,15 +74,15 @@ class Puller:
 
     def _pull(self, _context, feed) -> int:
         try:
-            item = next(self._iterator, None)
-            if item is None:
+            item, samples = next(self._iterator, (_END, 0))
+            if item is _END:
                 return 0
             arrays = named(item, self.inputs)
             tensors, self._alive = pack(arrays)
             self._alive.append(tensors)
             feed.contents.tensors = ctypes.cast(tensors, ctypes.POINTER(native.Tensor))
             feed.contents.count = len(arrays)
-            feed.contents.samples = 0
+            feed.contents.samples = samples
             return 1
         except BaseException as problem:  # an exception cannot cross the library: it is raised again after the call
             self.failure = problem

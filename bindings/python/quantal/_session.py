@@ -8,7 +8,7 @@ from typing import Dict, List, Mapping, Optional, Sequence, Tuple, Union
 import numpy as np
 
 from . import _native as native
-from ._arrays import NUMPY_OF, as_array, dense, pack, unpack
+from ._arrays import NUMPY_OF, as_array, fit, pack, unpack
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Session:
         self._handle = ctypes.c_void_p()
         diag = native.Diag()
         handle = ctypes.c_void_p()
+        threads = native.number(threads, "threads", 0, 1024)
         if isinstance(model, (bytes, bytearray, memoryview)):
             data = bytes(model)
             status = native.library.quantal_session_create_memory(data, len(data), threads, ctypes.byref(handle), ctypes.byref(diag))
@@ -57,10 +58,10 @@ class Session:
     def run(self, feeds: Union[np.ndarray, Mapping[str, np.ndarray]], outputs: Optional[Sequence[str]] = None) -> Dict[str, np.ndarray]:
         """Runs the model once: a dict of arrays in, a dict of new arrays out.
 
-        feeds:   arrays by input name (one array is enough for a single-input model); they are converted to the inputs' types
+        feeds:   arrays by input name (one array is enough for a single-input model); they are converted to the inputs' types (docs/data.md)
         outputs: names to return; any value of the main graph; default: the model's outputs
 
-        Errors: quantal.DataError (missing input, wrong shape), TypeError (an array that is not numeric).
+        Errors: quantal.DataError (missing input, wrong shape, floats for an integer input), TypeError (an array that is not numeric).
         """
         if not self._handle:
             raise ValueError("the session is closed")
@@ -106,13 +107,12 @@ def named(feed, inputs: Sequence[ValueInfo]) -> Dict[str, np.ndarray]:
             raise native.DataError(f"the model has {len(inputs)} inputs ({', '.join(v.name for v in inputs)}): pass a dict of arrays")
         feed = {inputs[0].name: feed}
     types = {v.name: v.dtype for v in inputs}
-    out = {}
-    for name, value in feed.items():
-        if not isinstance(name, str):
-            raise TypeError(f"names of arrays must be str, not {type(name).__name__}")
-        array = as_array(value, name)
-        if name == "_label":
-            out[name] = dense(array, np.int64)
-        elif not name.startswith("_"):
-            out[name] = dense(array, types.get(name))
-    return out
+    types.setdefault("_label", np.dtype(np.int64))
+    return {name: fit(as_array(value, name), types.get(name), name) for name, value in feed.items() if not is_extra(name)}
+
+
+def is_extra(name) -> bool:
+    """A name that begins with '_' and is not `_label` belongs to the caller. Errors: TypeError (not a str)."""
+    if not isinstance(name, str):
+        raise TypeError(f"names of arrays must be str, not {type(name).__name__}")
+    return name.startswith("_") and name != "_label"
