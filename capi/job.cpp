@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "guard.hpp"
+#include "quantal/io/path.hpp"
 #include "quantal/io/text.hpp"
 #include "quantal/onnx/onnx.hpp"
 #include "quantal/pipeline/compare.hpp"
@@ -43,19 +44,20 @@ result<pipeline::quantize_config> config_of(const quantal_job& job) {
   take(c.activation_type, job.activation_type);
   take(c.weight_type, job.weight_type);
   take(c.format, job.format);
+  take(c.target, job.target);
   take(c.calibration_cache, job.calibration_cache);
   QUANTAL_CHECK(take_list(c.include, job.include, job.include_count, "include"));
   QUANTAL_CHECK(take_list(c.exclude, job.exclude, job.exclude_count, "exclude"));
   c.strict = (job.flags & QUANTAL_STRICT) != 0;
   c.symmetric = (job.flags & QUANTAL_SYMMETRIC) != 0;
   c.reduce_range = (job.flags & QUANTAL_REDUCE_RANGE) != 0;
-  if (job.batch_size < 0 || job.workers < 0 || job.threads < 0 || job.num_calib_batches < -1 || job.min_samples < -1) {
+  if (job.batch_size < 0 || job.workers < -1 || job.threads < 0 || job.num_calib_batches < -1 || job.min_samples < -1) {
     return error{status::argument, "a number of the job is negative", "quantal_job", {}};
   }
   if (job.batch_size > 0) c.batch_size = job.batch_size;
   if (job.num_calib_batches != 0) c.num_calib_batches = job.num_calib_batches;
   if (job.min_samples != 0) c.min_samples = job.min_samples < 0 ? 0 : job.min_samples;
-  if (job.workers > 0) c.workers = job.workers;
+  if (job.workers != 0) c.workers = job.workers < 0 ? 0 : job.workers;
   c.threads = static_cast<std::size_t>(job.threads);
   if (job.reserved != 0) return error{status::argument, "reserved is not 0", "quantal_job", {}};
   if (job.percentile != 0) c.percentile = job.percentile;
@@ -102,6 +104,8 @@ result<std::unique_ptr<data::source>> source_of(const quantal_job& job, const ir
                                                 const pipeline::quantize_config& c, std::int64_t feeds) {
   if (job.data != nullptr && job.pull != nullptr)
     return error{status::argument, "both data and pull are given", "quantal_job", "give one"};
+  if (job.eval_data != nullptr && job.data == nullptr && job.pull == nullptr)
+    return error{status::argument, "eval_data needs samples to compare with", "quantal_job", "give data or pull"};
   if (job.data == nullptr && job.eval_data == nullptr && about_files(job))
     return error{status::argument, "labels, split and the options of images are about files", "quantal_job",
                  "give data"};
@@ -116,6 +120,13 @@ result<std::unique_ptr<data::source>> evaluation_of(const quantal_job& job, cons
   if (job.eval_data == nullptr) return std::unique_ptr<data::source>();
   return data::open(job.eval_data, pipeline::fed_inputs(m),
                     data::held_out(source_options_of(job, c, c.num_calib_batches)));
+}
+
+// Names the options about files that made no difference.
+void add_unread(const quantal_job& job, const pipeline::quantize_config& c, const data::source* samples,
+                pipeline::quantize_report& report) {
+  for (std::string& line : data::unread_options(source_options_of(job, c, -1).image, samples))
+    report.warnings.push_back(std::move(line));
 }
 
 std::int32_t read_job(const quantal_job* in, quantal_job& job, quantal_diag* diag) noexcept {
@@ -156,8 +167,10 @@ int32_t quantal_quantize_file(const quantal_job* in, const char* model_path, con
   if (model_path == nullptr || output_path == nullptr) return fail(QUANTAL_E_NULL, "a path is NULL", diag);
   return fenced(diag, [&]() -> int32_t {
     QUANTAL_C_TRY(config, config_of(job));
+    if (job.data != nullptr && io::same_file(job.data, output_path))
+      return fail(error{status::usage, "the output would replace the data", io::escape_text(output_path), {}}, diag);
     std::unique_ptr<data::source> samples, evaluation;
-    if (job.data != nullptr || job.pull != nullptr) {
+    if (job.data != nullptr || job.pull != nullptr || job.eval_data != nullptr || about_files(job)) {
       QUANTAL_C_TRY(m, onnx::read_file(model_path));
       QUANTAL_C_TRY(opened, source_of(job, m, config, config.num_calib_batches));
       samples = std::move(opened);
@@ -166,6 +179,7 @@ int32_t quantal_quantize_file(const quantal_job* in, const char* model_path, con
       config.evaluation = evaluation.get();
     }
     QUANTAL_C_TRY(done, pipeline::quantize_file(model_path, output_path, config, samples.get(), progress_of(job)));
+    add_unread(job, config, samples.get(), done);
     return hand_over(pipeline::to_json(done), report_json, diag);
   });
 }
@@ -183,6 +197,7 @@ int32_t quantal_quantize_memory(const quantal_job* in, const void* model, size_t
     QUANTAL_C_TRY(evaluation, evaluation_of(job, m, config));
     config.evaluation = evaluation.get();
     QUANTAL_C_TRY(done, pipeline::quantize_model(m, config, samples.get(), progress_of(job)));
+    add_unread(job, config, samples.get(), done.report);
     QUANTAL_C_TRY(bytes, onnx::write(done.model));
     void* copy = std::malloc(bytes.empty() ? 1 : bytes.size());
     if (copy == nullptr) return fail(QUANTAL_E_OUT_OF_MEMORY, "out of memory", diag);

@@ -209,7 +209,8 @@ typedef int32_t (*quantal_progress_fn)(void *context, const char *stage, int64_t
 
 enum { QUANTAL_STRICT = 8, QUANTAL_LETTERBOX = 32 };  /* with QUANTAL_SYMMETRIC, QUANTAL_REDUCE_RANGE: flags of quantal_job */
 
-/* What to do. Names are the words of the command line (`quantal quantize --help`); NULL and 0 are the defaults. */
+/* What to do. Names are the words of the command line (`quantal quantize --help`), in any case; NULL and 0 are the
+   defaults. */
 typedef struct quantal_job {
   uint32_t struct_size;
   uint32_t flags;                    /* QUANTAL_STRICT | QUANTAL_SYMMETRIC | QUANTAL_REDUCE_RANGE | QUANTAL_LETTERBOX */
@@ -228,7 +229,7 @@ typedef struct quantal_job {
   int64_t batch_size;                /* 0: 16; for `data` */
   int64_t num_calib_batches;         /* 0: 100; -1: all */
   int64_t min_samples;               /* 0: 100; -1: no minimum */
-  int32_t workers;                   /* 0: 4 */
+  int32_t workers;                   /* 0: 4; -1: none, samples are read when needed */
   int32_t threads;                   /* 0: all cores the process may use */
   const char *data;                  /* a file or directory of samples, or: */
   quantal_pull_fn pull;              /* samples from memory */
@@ -250,6 +251,7 @@ typedef struct quantal_job {
   double scale;                      /* 0: 0.85 */
   int32_t bins;                      /* 0: the observer's own */
   uint32_t reserved;                 /* 0 */
+  const char *target;                /* "onnxruntime" (default), "any" */
 } quantal_job;
 
 /* File to file. The output appears complete or not at all. report_json (may be NULL) receives a JSON object with the keys
@@ -312,6 +314,9 @@ QUANTAL_API int32_t quantal_compare(const quantal_job *job, const char *model_a,
 
 /* A JSON object as `quantal cpu --json` prints it; free it with quantal_free. */
 QUANTAL_API int32_t quantal_cpu(char **json);
+/* Runs every integer kernel of this CPU on known inputs. json (may be NULL): an object as `quantal selftest --json` prints it;
+   free it with quantal_free. Errors: INTERNAL (a kernel computes something else than the reference; json is set too). */
+QUANTAL_API int32_t quantal_selftest(char **json);
 
 /* ---- 7. DLPack ------------------------------------------------------------------------------------------------- */
 

@@ -2,6 +2,7 @@
 #include "args.hpp"
 
 #include <CLI/CLI.hpp>
+#include <cmath>
 
 #include "quantal/io/text.hpp"
 
@@ -112,7 +113,8 @@ option_handle args::real(const std::string& names, double* value, const std::str
   CLI::Option* o = app_.add_option(names, *value, help)->type_name("X");
   o->check(CLI::Validator(
       [](std::string& given) -> std::string {
-        return io::parse_double(given) ? std::string{} : io::quote(given) + " is not a number";
+        const auto x = io::parse_double(given);
+        return x && !std::isnan(*x) ? std::string{} : io::quote(given) + " is not a number";
       },
       std::string{}));
   return {*this, o, first_long_name(names)};
@@ -131,14 +133,6 @@ void args::later_option(const std::string& names, const std::string& help, const
   later_.push_back(std::move(entry));
 }
 
-void args::later_flag(const std::string& names, const std::string& help) {
-  later_entry entry;
-  entry.name = first_long_name(names);
-  const std::string text = help + " (not available yet)";
-  entry.option = app_.add_flag(names, text)->group("Not available yet");
-  later_.push_back(std::move(entry));
-}
-
 void args::anything() {
   app_.allow_extras();
   app_.prefix_command();
@@ -154,6 +148,12 @@ void args::note(const std::string& text) {
 
 bool args::given(const std::string& name) const {
   return app_.count(name) > 0;
+}
+
+result<void> args::refuse(std::initializer_list<const char*> options, const std::string& why) const {
+  for (const char* option : options)
+    if (given(option)) return error{status::usage, std::string(option) + " has no effect " + why, {}, "leave it out"};
+  return {};
 }
 
 result<void> args::refuse_later() const {

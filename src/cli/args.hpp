@@ -7,6 +7,7 @@
 // this version cannot do yet: they are accepted by the parser and refused with status::unsupported, never ignored.
 #pragma once
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <vector>
@@ -50,13 +51,14 @@ class args {
   // An option that belongs to a later feature: accepted with any value, refused if it was given with another than
   // `neutral`.
   void later_option(const std::string& names, const std::string& help, const std::string& neutral = {});
-  void later_flag(const std::string& names, const std::string& help);
   // Words that the parser passes through unread (verbs that do not exist yet).
   void anything();
   void example(const std::string& text);
   void note(const std::string& text);  // stands before the example
 
   bool given(const std::string& name) const;
+  // Errors: usage, for the first of the options that was given: "--data has no effect with --merge".
+  result<void> refuse(std::initializer_list<const char*> options, const std::string& why) const;
   // status::unsupported if an option or a value of a later feature was given.
   result<void> refuse_later() const;
 

@@ -6,7 +6,7 @@
 #include "quantal/calib/method.hpp"
 #include "quantal/data/any_cache.hpp"
 #include "quantal/io/text.hpp"
-#include "quantal/pipeline/compare.hpp"
+#include "quantal/pipeline/machine.hpp"
 #include "quantal/pipeline/quantize.hpp"
 #include "verbs.hpp"
 
@@ -51,7 +51,9 @@ result<pipeline::calibrated> observe(state& s, const common_options& common) {
   s.config.bins = static_cast<std::int32_t>(s.bins);
   s.config.threads = static_cast<std::size_t>(common.threads);
   progress_bar bar(common);
-  return pipeline::calibrate_model(*m, s.config, *samples, bar.hook());
+  QUANTAL_TRY(done, pipeline::calibrate_model(*m, s.config, *samples, bar.hook()));
+  for (std::string& line : data::unread_options(s.data.image, samples.get())) done.warnings.push_back(std::move(line));
+  return std::move(done);
 }
 
 // In Quantal's own format all that was seen; in other tools' the ranges that the method makes of it.
@@ -64,15 +66,22 @@ result<void> write(state& s, const data::calibration_cache& cache) {
                             s.output);
 }
 
-result<int> calibrate(state& s, const common_options& common) {
+result<int> calibrate(state& s, const args& a, const common_options& common) {
   const auto start = std::chrono::steady_clock::now();
   if (s.files.empty())
     return error{status::usage, "no model given", {}, "quantal calibrate MODEL.onnx --data D -o CACHE"};
   if (s.output.empty()) return error{status::usage, "no output given", {}, "pass -o CACHE"};
-  for (const std::string& file : s.files) {
-    if (!s.merge && same_file(file, s.output))
-      return error{status::usage, "the output would replace the model", "--output", {}};
-  }
+  if (s.merge)
+    QUANTAL_CHECK(a.refuse({"--data", "--batch-size", "--num-calib-batches", "--workers", "--labels", "--split",
+                            "--imgsz", "--layout", "--mean", "--std", "--value-range", "--color", "--letterbox",
+                            "--min-samples", "--eval-data", "--activation-observer", "--include", "--exclude"},
+                           "with --merge"));
+  if (!s.merge)  // shards may be joined into one of them: they are read first
+    QUANTAL_CHECK(refuse_overwrite("--output", s.output,
+                                   {{"the model", s.files[0]},
+                                    {"the calibration data", s.data.path},
+                                    {"the evaluation data", s.data.evaluation},
+                                    {"the labels", s.data.labels}}));
   QUANTAL_TRY(done, s.merge ? merge_caches(s.files) : observe(s, common));
   const data::calibration_cache& cache = done.cache;
   QUANTAL_CHECK(write(s, cache));
@@ -121,7 +130,7 @@ action calibrate_verb(args& a) {
       "quantal calibrate model.onnx --data shard1/ -o a.json\n  quantal calibrate --merge a.json b.json -o all.json\n"
       "  quantal quantize model.onnx --calibration-cache all.json\n"
       "  quantal calibrate m.onnx --data D --activation-observer entropy --cache-format tensorrt -o m.cache");
-  return [s](const common_options& common) { return calibrate(*s, common); };
+  return [s, &a](const common_options& common) { return calibrate(*s, a, common); };
 }
 
 }  // namespace quantal::cli

@@ -94,11 +94,17 @@ result<int> compare(state& s, const args& a, const common_options& common) {
   }
   if (a.given("--min-sqnr") && s.data.path.empty())
     return error{status::usage, "--min-sqnr needs samples", {}, "add --data"};
+  if (s.data.path.empty())
+    QUANTAL_CHECK(a.refuse({"--per-node", "--labels", "--split", "--batch-size", "--num-calib-batches", "--imgsz",
+                            "--layout", "--mean", "--std", "--value-range", "--color", "--letterbox"},
+                           "without --data"));
   QUANTAL_TRY(model_a, load_model(s.model_a));
   QUANTAL_TRY(model_b, load_model(s.model_b));
   pipeline::compare_report report;
   if (!s.data.path.empty()) {
     QUANTAL_TRY(samples, open_samples(s.data, *model_a));
+    if (!common.quiet)
+      for (const std::string& line : data::unread_options(s.data.image, samples.get())) print_warning(line);
     s.options.threads = static_cast<std::size_t>(common.threads);
     progress_bar bar(common);
     QUANTAL_TRY(done, pipeline::compare(model_a, model_b, *samples, s.options, bar.hook()));

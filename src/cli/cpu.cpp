@@ -1,6 +1,7 @@
 // quantal cpu: what this machine offers and which kernels run here. quantal selftest: do they compute what they must.
 #include "quantal/kernels/cpu.hpp"
 #include "output.hpp"
+#include "quantal/exec/thread_pool.hpp"
 #include "quantal/io/text.hpp"
 #include "quantal/kernels/elementwise.hpp"
 #include "quantal/kernels/float_table.hpp"
@@ -25,10 +26,9 @@ result<int> cpu(const common_options& common) {
                     : states[i].allowed ? "no"
                                         : "no (QUANTAL_ISA)"});
   }
-  std::string text = "CPU: " + io::escape_text(pipeline::cpu_model()) + ", " +
-                     std::to_string(pipeline::usable_cores()) + " cores usable\n" +
-                     table({"instruction set", "needs", "available", "built", "used"}, rows) + "Kernels: elementwise " +
-                     elementwise().isa + ", float " + kernels::floats().isa + "\n";
+  std::string text = "CPU: " + io::escape_text(pipeline::cpu_model()) + ", " + std::to_string(exec::usable_cores()) +
+                     " cores usable\n" + table({"instruction set", "needs", "available", "built", "used"}, rows) +
+                     "Kernels: elementwise " + elementwise().isa + ", float " + kernels::floats().isa + "\n";
   if (isa_cap().code != status::ok)
     print_warning("QUANTAL_ISA=" + io::escape_text(isa_cap().name) + " is no instruction set of the list: ignored");
   QUANTAL_CHECK(print(text));
@@ -36,25 +36,17 @@ result<int> cpu(const common_options& common) {
 }
 
 result<int> selftest(const common_options& common) {
-  bool passed = true;
-  std::string json;
+  const std::vector<pipeline::selftest_row> tested = pipeline::selftest();
   std::vector<std::vector<std::string>> cells;
-  for (const pipeline::selftest_row& row : pipeline::selftest()) {
-    passed = passed && (!row.ran || row.passed);
-    json += (json.empty() ? "" : ", ") + std::string("{\"isa\": ") + io::json_string(row.isa) +
-            ", \"ran\": " + (row.ran ? "true" : "false") + ", \"checksum\": \"" + row.checksum +
-            "\", \"passed\": " + (row.passed ? "true" : "false") + "}";
+  for (const pipeline::selftest_row& row : tested)
     cells.push_back({row.isa, row.ran ? row.checksum : "-",
                      !row.ran     ? "not on this CPU or not in this build"
                      : row.passed ? "ok"
                                   : "DIFFERENT"});
-  }
-  const std::string expected = pipeline::selftest_checksum();
-  QUANTAL_CHECK(print(common.json ? "{\"passed\": " + std::string(passed ? "true" : "false") + ", \"checksum\": \"" +
-                                        expected + "\", \"isas\": [" + json + "]}\n"
+  QUANTAL_CHECK(print(common.json ? pipeline::selftest_json(tested) + "\n"
                                   : table({"instruction set", "checksum", "result"}, cells) +
-                                        "Expected on every CPU: " + expected + "\n"));
-  if (!passed)
+                                        "Expected on every CPU: " + pipeline::selftest_checksum() + "\n"));
+  if (!pipeline::passed(tested))
     return error{status::internal, "a kernel computes something else than the reference", "selftest",
                  "please report this"};
   return 0;

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 
+#include "quantal/io/path.hpp"
 #include "quantal/io/text.hpp"
 #include "quantal/onnx/onnx.hpp"
 #include "quantal/pipeline/compare.hpp"
@@ -59,17 +60,30 @@ bool is_directory(const std::string& path) noexcept {
   return fs::is_directory(path, failed);
 }
 
-bool same_file(const std::string& a, const std::string& b) noexcept {
-  std::error_code failed;
-  return fs::equivalent(a, b, failed);
+result<void> refuse_overwrite(const std::string& option, const std::string& output,
+                              const std::vector<named_file>& others) {
+  if (output.empty()) return {};
+  for (const named_file& other : others) {
+    if (other.path.empty() || !io::same_file(output, other.path)) continue;
+    return error{status::usage, "the output would replace " + other.what + ": " + io::escape_text(output), option,
+                 "choose another file"};
+  }
+  return {};
 }
 
-result<void> make_directories(const std::string& path) {
-  if (path.empty() || is_directory(path)) return {};
+result<result_directory> result_directory::make(const std::string& path) {
+  result_directory d;
+  for (fs::path p = path; !p.empty() && !exists(p.string()); p = p.parent_path())
+    if (p.has_filename()) d.made_.push_back(p.string());
   std::error_code failed;
-  fs::create_directories(path, failed);
-  if (!failed) return {};
+  if (!path.empty() && !is_directory(path)) fs::create_directories(path, failed);
+  if (!failed) return d;
   return error{status::io, "cannot create the directory: " + failed.message(), io::escape_text(path), {}};
+}
+
+result_directory::~result_directory() {
+  std::error_code full;
+  for (const std::string& p : made_) fs::remove(p, full);
 }
 
 std::string stem_of(const std::string& path) {

@@ -39,9 +39,28 @@ result<std::unique_ptr<data::source>> open_samples(const data_options& d, const 
 result<std::unique_ptr<data::source>> open_evaluation(const data_options& d, const ir::model& m);
 // "best.onnx" -> "best"
 std::string stem_of(const std::string& path);
-result<void> make_directories(const std::string& path);
 bool is_directory(const std::string& path) noexcept;
 bool exists(const std::string& path) noexcept;
-bool same_file(const std::string& a, const std::string& b) noexcept;
+
+// A file that a verb reads or writes, and how the user calls it ("the model", "--data"). An empty path: none.
+struct named_file {
+  std::string what, path;
+};
+// Before any work: an output must not replace a file that the same command reads or writes. Errors: usage.
+result<void> refuse_overwrite(const std::string& option, const std::string& output,
+                              const std::vector<named_file>& others);
+
+// Directories for results, made before the work so that it is not lost; those still empty go again unless there was a
+// result.
+class result_directory {
+ public:
+  static result<result_directory> make(const std::string& path);
+  result_directory(result_directory&& other) noexcept : made_(std::move(other.made_)) { other.made_.clear(); }
+  ~result_directory();
+
+ private:
+  result_directory() = default;
+  std::vector<std::string> made_;  // the deepest first
+};
 
 }  // namespace quantal::cli

@@ -8,6 +8,7 @@
 #include "output.hpp"
 #include "quantal/calib/method.hpp"
 #include "quantal/io/atomic_file.hpp"
+#include "quantal/io/path.hpp"
 #include "quantal/io/text.hpp"
 #include "quantal/pipeline/json.hpp"
 #include "quantal/pipeline/quantize.hpp"
@@ -25,17 +26,6 @@ struct state {
   data_options data;
   pipeline::quantize_config config;
 };
-
-// Words of the contract that the library does not know yet.
-std::vector<std::string> missing_methods(const std::vector<std::string>& known) {
-  std::vector<std::string> out;
-  for (const char* word :
-       {"minmax", "moving_average", "percentile", "percentile_symmetric", "entropy", "entropy_onnxruntime", "mse",
-        "histogram", "octav", "avgmax", "stddev", "scale", "max", "qat_shift"}) {
-    if (std::find(known.begin(), known.end(), word) == known.end()) out.push_back(word);
-  }
-  return out;
-}
 
 void declare(args& a, state& s) {
   pipeline::quantize_config& c = s.config;
@@ -62,12 +52,8 @@ void declare(args& a, state& s) {
   for (const calib::method* m : calib::methods()) methods.emplace_back(m->name);
   a.text("--activation-observer", &c.activation_observer, "how ranges of activations are found")
       .choices(methods)
-      .later(missing_methods(methods))
       .group("Recipe");
-  a.text("--weight-observer", &c.weight_observer, "how ranges of weights are found")
-      .choices(methods)
-      .later(missing_methods(methods))
-      .group("Recipe");
+  a.text("--weight-observer", &c.weight_observer, "how ranges of weights are found").choices(methods).group("Recipe");
   a.text("--activation-type", &c.activation_type, "codes of activations")
       .choices({"u8", "s8"})
       .later({"u16", "s16"})
@@ -97,22 +83,24 @@ void declare(args& a, state& s) {
   a.example("quantal quantize model.onnx --quant-type per_channel_int8 --data samples/ --report report.html");
 }
 
-// Where the result goes: a file, or {model}_{quant_type}.onnx in a directory that is made.
-result<std::string> output_file(const state& s) {
-  namespace fs = std::filesystem;
-  const bool file = fs::path(s.output).extension() == ".onnx" && !is_directory(s.output);
-  const std::string path =
-      file ? s.output : (fs::path(s.output) / (stem_of(s.model) + "_" + s.quant_type + ".onnx")).string();
-  if (same_file(path, s.model)) {
-    return error{status::usage, "the output would replace the model: " + io::escape_text(path), "--output",
-                 "choose another file"};
-  }
-  const std::string parent = fs::path(path).parent_path().string();
-  if (exists(parent) && !is_directory(parent)) {
-    return error{status::io, "not a directory: " + io::escape_text(parent), "--output", {}};
-  }
-  QUANTAL_CHECK(make_directories(parent));
-  return path;
+// Where the result goes: a file, or {model}_{quant_type}.onnx in a directory.
+std::string output_file(const state& s) {
+  if (io::extension_of(s.output) == "onnx" && !is_directory(s.output)) return s.output;
+  return (std::filesystem::path(s.output) / (stem_of(s.model) + "_" + s.quant_type + ".onnx")).string();
+}
+
+// Three files may be written; none may be one that is read, or another of the three.
+result<void> check_outputs(const state& s, const std::string& output) {
+  const std::string& cache = s.config.calibration_cache;
+  std::vector<named_file> others = {{"the model", s.model},
+                                    {"the calibration data", s.data.path},
+                                    {"the evaluation data", s.data.evaluation},
+                                    {"the labels", s.data.labels}};
+  QUANTAL_CHECK(refuse_overwrite("--calibration-cache", cache, others));
+  others.push_back({"the calibration cache", cache});
+  QUANTAL_CHECK(refuse_overwrite("--output", output, others));
+  others.push_back({"the quantized model", output});
+  return refuse_overwrite("--report", s.report, others);
 }
 
 std::string summary_text(const pipeline::quantize_report& r, const common_options& common,
@@ -128,9 +116,17 @@ std::string summary_text(const pipeline::quantize_report& r, const common_option
 }
 
 result<void> write_report(const state& s, const pipeline::quantize_report& r) {
-  const std::string extension = std::filesystem::path(s.report).extension().string();
-  return io::write_file(s.report,
-                        std::string_view(extension == ".json" ? pipeline::to_json(r) + "\n" : report::html(r)));
+  return io::write_file(
+      s.report, std::string_view(io::extension_of(s.report) == "json" ? pipeline::to_json(r) + "\n" : report::html(r)));
+}
+
+// Options about data that this type, or the kind of the data, does not read.
+std::vector<std::string> unread(const state& s, const data::source* samples) {
+  std::vector<std::string> lines = data::unread_options(s.data.image, samples);
+  if (!s.data.labels.empty() && (samples == nullptr || !pipeline::recipe_of(s.config.type).needs_data))
+    lines.push_back(std::string("--labels has no effect ") +
+                    (samples == nullptr ? "without data" : std::string("on ") + pipeline::name_of(s.config.type)));
+  return lines;
 }
 
 result<int> quantize(state& s, const common_options& common) {
@@ -143,8 +139,8 @@ result<int> quantize(state& s, const common_options& common) {
   if (s.model.empty())
     return error{status::usage, "no model given", {}, "quantal quantize MODEL.onnx, see quantal quantize --help"};
   if (!s.report.empty()) {
-    const std::string extension = std::filesystem::path(s.report).extension().string();
-    if (extension != ".html" && extension != ".json") {
+    const std::string extension = io::extension_of(s.report);
+    if (extension != "html" && extension != "json") {
       return error{status::usage, "--report must end in .html or .json: " + io::escape_text(s.report), {}, {}};
     }
     const std::string parent = std::filesystem::path(s.report).parent_path().string();
@@ -153,6 +149,8 @@ result<int> quantize(state& s, const common_options& common) {
                    "create it first"};
   }
   QUANTAL_CHECK(check_model_exists(s.model));
+  const std::string output = output_file(s);
+  QUANTAL_CHECK(check_outputs(s, output));
   s.config.type = *pipeline::quant_type_from(s.quant_type);
   s.config.batch_size = s.data.batch_size;
   s.config.num_calib_batches = s.data.num_calib_batches;
@@ -164,6 +162,8 @@ result<int> quantize(state& s, const common_options& common) {
   if (is_static && s.data.path.empty() && !has_cache) {
     return error{status::data_missing, "calibration data required for " + s.quant_type + ": pass --data", {}, {}};
   }
+  if (!s.data.evaluation.empty() && s.data.path.empty())
+    return error{status::usage, "--eval-data needs samples to compare with", {}, "add --data"};
   std::unique_ptr<data::source> samples, evaluation;
   if (!s.data.path.empty()) {
     QUANTAL_TRY(m, load_model(s.model));
@@ -173,13 +173,18 @@ result<int> quantize(state& s, const common_options& common) {
     evaluation = std::move(held_out);
     s.config.evaluation = evaluation.get();
   }
-  QUANTAL_TRY(output, output_file(s));
+  const std::string parent = std::filesystem::path(output).parent_path().string();
+  if (exists(parent) && !is_directory(parent))
+    return error{status::io, "not a directory: " + io::escape_text(parent), "--output", {}};
+  QUANTAL_TRY(made, result_directory::make(parent));
+  (void)made;
   pipeline::quantize_report report;
   {
     progress_bar bar(common);
     QUANTAL_TRY(done, pipeline::quantize_file(s.model, output, s.config, samples.get(), bar.hook()));
     report = std::move(done);
   }
+  for (std::string& line : unread(s, samples.get())) report.warnings.push_back(std::move(line));
   if (!s.report.empty()) QUANTAL_CHECK(write_report(s, report));
   if (common.quiet && !common.json) report.warnings.clear();
   QUANTAL_CHECK(print(common.json ? pipeline::to_json(report) + "\n" : summary_text(report, common, s.report)));

@@ -9,11 +9,13 @@
 
 #include "inputs.hpp"
 #include "output.hpp"
+#include "quantal/data/convert.hpp"
 #include "quantal/exec/session.hpp"
 #include "quantal/io/npy.hpp"
+#include "quantal/io/path.hpp"
 #include "quantal/io/text.hpp"
 #include "quantal/ops/convert.hpp"
-#include "quantal/pipeline/compare.hpp"
+#include "quantal/pipeline/machine.hpp"
 #include "verbs.hpp"
 
 namespace quantal::cli {
@@ -40,7 +42,7 @@ std::string dims_text(const shape& s) {
 // Arrays of a file as feeds of the session: of the inputs' types; names that begin with '_' are not inputs.
 result<std::vector<exec::named_tensor>> read_feed(const std::string& path, const exec::session& session) {
   io::named_arrays arrays;
-  if (fs::path(path).extension() == ".npy") {
+  if (io::extension_of(path) == "npy") {
     if (session.inputs().size() != 1) {
       return error{status::data_missing, "the model has " + std::to_string(session.inputs().size()) + " inputs",
                    io::escape_text(path), "an .npy has one array: pass an .npz"};
@@ -64,13 +66,10 @@ result<std::vector<exec::named_tensor>> read_feed(const std::string& path, const
       return error{status::data_format, "the model has no input " + io::quote(name), io::escape_text(path),
                    "its inputs are " + names};
     }
-    if (value.type() == input->type.elem || input->type.elem == dtype::none) {
-      feeds.push_back({name, value});
-      continue;
-    }
-    auto converted = ops::convert_tensor(value, input->type.elem);
-    if (!converted) return std::move(converted).failure().at(io::escape_text(path));
-    feeds.push_back({name, *std::move(converted)});
+    auto fitting =
+        input->type.elem == dtype::none ? result<tensor_buffer>(value) : data::convert(value, input->type.elem);
+    if (!fitting) return std::move(fitting).failure().at(io::escape_text(path) + ": input " + io::quote(input->name));
+    feeds.push_back({name, *std::move(fitting)});
   }
   return feeds;
 }
@@ -109,8 +108,8 @@ result<std::vector<std::string>> array_files(const std::string& directory) {
   std::vector<std::string> files;
   std::error_code failed;
   for (const auto& entry : fs::directory_iterator(directory, failed)) {
-    const std::string extension = entry.path().extension().string();
-    if (extension == ".npz" || extension == ".npy") files.push_back(entry.path().string());
+    const std::string extension = io::extension_of(entry.path().string());
+    if (extension == "npz" || extension == "npy") files.push_back(entry.path().string());
   }
   if (failed)
     return error{status::io, "cannot read the directory: " + failed.message(), io::escape_text(directory), {}};
@@ -124,12 +123,12 @@ class feeds {
  public:
   static result<feeds> open(const state& s, const ir::model& m) {
     feeds f;
-    const std::string extension = io::lower(fs::path(s.input).extension().string());
-    f.many_ = is_directory(s.input) || extension == ".txt" || extension == ".yaml" || extension == ".yml";
+    const std::string extension = io::extension_of(s.input);
+    f.many_ = is_directory(s.input) || extension == "txt" || extension == "yaml" || extension == "yml";
     if (is_directory(s.input)) {
       QUANTAL_TRY(files, array_files(s.input));
       f.files_ = std::move(files);
-    } else if (extension == ".npz" || extension == ".npy") {
+    } else if (extension == "npz" || extension == "npy") {
       f.files_ = {s.input};
     }
     if (!f.files_.empty()) return f;
@@ -139,6 +138,7 @@ class feeds {
   }
 
   bool many() const { return many_; }
+  const data::source* images() const { return samples_.get(); }  // nullptr: arrays
   std::int64_t count() const { return samples_ ? samples_->feeds() : static_cast<std::int64_t>(files_.size()); }
 
   // False at the end. `file` is where the feed comes from.
@@ -189,10 +189,16 @@ result<int> run(state& s, const common_options& common) {
   if (!exists(s.input)) return error{status::not_found, "input not found: " + io::escape_text(s.input), {}, {}};
   s.data.path = s.input;
   QUANTAL_TRY(input, feeds::open(s, *model));
+  std::string directory;
+  if (!common.quiet)
+    for (const std::string& line : data::unread_options(s.data.image, input.images())) print_warning(line);
   if (input.many()) {
     if (s.output.empty()) return error{status::usage, "many feeds need a directory for the results", {}, "pass -o DIR"};
-    QUANTAL_CHECK(make_directories(s.output));
+    directory = s.output;
   }
+  QUANTAL_CHECK(refuse_overwrite("--output", s.output, {{"the model", s.model}, {"the input", s.input}}));
+  QUANTAL_TRY(made, result_directory::make(directory));
+  (void)made;
   exec::session_options options;
   options.threads = static_cast<std::size_t>(common.threads);
   QUANTAL_TRY(session, exec::session::create(model, options));
@@ -216,8 +222,7 @@ result<int> run(state& s, const common_options& common) {
     }
     if (!s.output.empty()) {
       const std::string target = input.many() ? result_path(s.output, file, used) : s.output;
-      if (same_file(target, file))
-        return error{status::usage, "the output would replace the input: " + io::escape_text(target), "--output", {}};
+      QUANTAL_CHECK(refuse_overwrite("--output", target, {{"the model", s.model}, {"the input", file}}));
       QUANTAL_CHECK(io::write_npz(target, arrays));
     }
     progress("run", ++done, input.count());

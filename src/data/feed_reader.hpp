@@ -21,6 +21,7 @@ class feed_reader {
   virtual std::int64_t samples_before(std::int64_t feed) const = 0;  // in the feeds [0, feed); -1: unknown
   virtual bool random_access() const = 0;
   virtual std::vector<std::string> class_names() const { return {}; }
+  virtual bool images() const { return false; }
   virtual result<std::unique_ptr<feed>> read(std::int64_t index) = 0;
 };
 

@@ -25,6 +25,7 @@ class image_reader final : public feed_reader {
   std::int64_t samples_before(std::int64_t feed) const override { return std::min(feed * batch_, count()); }
   bool random_access() const override { return true; }
   std::vector<std::string> class_names() const override { return images_.names; }
+  bool images() const override { return true; }
 
   result<std::unique_ptr<feed>> read(std::int64_t index) override {
     const std::int64_t first = samples_before(index), last = samples_before(index + 1);

@@ -189,6 +189,21 @@ source_options held_out(source_options options) {
   return options;
 }
 
+std::vector<std::string> unread_options(const image_options& given, const source* opened) {
+  std::vector<std::string> lines;
+  if (opened != nullptr && opened->images()) return lines;
+  const std::pair<bool, const char*> options[] = {{!given.imgsz.empty(), "--imgsz"},
+                                                  {!given.layout.empty(), "--layout"},
+                                                  {!given.mean.empty(), "--mean"},
+                                                  {!given.std.empty(), "--std"},
+                                                  {!given.value_range.empty(), "--value-range"},
+                                                  {!given.color.empty(), "--color"},
+                                                  {given.letterbox, "--letterbox"}};
+  for (const auto& [is_given, option] : options)
+    if (is_given) lines.push_back(std::string(option) + " has no effect: no images are read");
+  return lines;
+}
+
 result<std::unique_ptr<source>> open(const std::string& path, const std::vector<ir::value_info>& inputs,
                                      const source_options& options) {
   if (options.batch_size < 1) return error{status::usage, "--batch-size must be at least 1", "", ""};

@@ -45,6 +45,7 @@ class ahead_source final : public source {
 
   std::int64_t feeds() const override { return total_; }
   std::vector<std::string> class_names() const override { return reader_->class_names(); }
+  bool images() const override { return reader_->images(); }
   std::int64_t samples() const override {
     return total_ == reader_->feeds() ? reader_->samples() : reader_->samples_before(total_);
   }

@@ -144,6 +144,18 @@ path_kind kind_of(const std::string& path) {
   return S_ISDIR(facts.st_mode) ? path_kind::directory : path_kind::other;
 }
 
+bool same_file(const std::string& a, const std::string& b) {
+  struct stat at_a {
+  }, at_b{};
+  const bool has_a = ::stat(a.c_str(), &at_a) == 0, has_b = ::stat(b.c_str(), &at_b) == 0;
+  if (has_a != has_b) return false;
+  if (has_a) return at_a.st_dev == at_b.st_dev && at_a.st_ino == at_b.st_ino;
+  if (a.empty() || b.empty() || file_name_of(a) != file_name_of(b)) return false;
+  const std::string of_a = directory_of(a), of_b = directory_of(b);
+  if (::stat(of_a.c_str(), &at_a) != 0 || ::stat(of_b.c_str(), &at_b) != 0) return of_a == of_b;
+  return at_a.st_dev == at_b.st_dev && at_a.st_ino == at_b.st_ino;
+}
+
 result<std::vector<std::string>> list_directory(const std::string& path, std::size_t most) {
   DIR* directory = ::opendir(path.c_str());
   if (directory == nullptr) return system_error(errno, "cannot list directory", path);

@@ -107,4 +107,10 @@ result<io::file_bytes> external_files::load(const ir::string_pairs& pairs, std::
   return *std::move(data);
 }
 
+std::vector<std::string> external_files::paths() const {
+  std::vector<std::string> all;
+  for (const auto& [location, from] : sources_) all.push_back(io::join(directory_, location));
+  return all;
+}
+
 }  // namespace quantal::onnx

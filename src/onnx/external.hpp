@@ -10,6 +10,7 @@
 #include <map>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "quantal/base/result.hpp"
 #include "quantal/io/file.hpp"
@@ -24,6 +25,7 @@ class external_files {
 
   // `bytes`: what type and shape of the tensor need.
   result<io::file_bytes> load(const ir::string_pairs& place, std::uint64_t bytes);
+  std::vector<std::string> paths() const;  // of the files that tensors were taken from
 
  private:
   struct source {

@@ -357,7 +357,7 @@ result<ir::model> read(std::span<const std::byte> bytes, const std::string& dire
   });
 }
 
-result<ir::model> read_file(const std::string& path) {
+result<ir::model> read_file(const std::string& path, std::vector<std::string>* data_files) {
   return guarded([&]() -> result<ir::model> {
     auto bytes = io::read_file(path, largest_file);
     if (!bytes) return std::move(bytes).failure();
@@ -365,6 +365,7 @@ result<ir::model> read_file(const std::string& path) {
     read_context context{bytes->owner, &external};
     auto m = read_bytes({reinterpret_cast<const char*>(bytes->data), bytes->size}, context);
     if (!m) return std::move(m).failure().at(printable(path));
+    if (data_files != nullptr) *data_files = external.paths();
     return m;
   });
 }

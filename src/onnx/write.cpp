@@ -48,7 +48,7 @@ result<std::string> in_memory(const ir::model& m) {
 }
 
 // Both files are complete before either appears; the data file appears first.
-result<void> to_file(const ir::model& m, const std::string& path, std::uint64_t inline_limit) {
+result<std::uint64_t> to_file(const ir::model& m, const std::string& path, std::uint64_t inline_limit) {
   rope r = encode_model(m);
   data_plan plan;
   if (r.size() > inline_limit) {
@@ -59,12 +59,15 @@ result<void> to_file(const ir::model& m, const std::string& path, std::uint64_t 
     return too_large("the model is larger than 2 GB even without its tensors", "remove text or nodes from the model");
   QUANTAL_TRY(file, io::atomic_file::create(path));
   QUANTAL_CHECK(put(file, r));
+  std::uint64_t bytes = file.written();
   if (!plan.parts.empty()) {
     QUANTAL_TRY(data, io::atomic_file::create(path + ".data"));
     QUANTAL_CHECK(put(data, plan));
+    bytes += data.written();
     QUANTAL_CHECK(data.commit());
   }
-  return file.commit();
+  QUANTAL_CHECK(file.commit());
+  return bytes;
 }
 
 }  // namespace
@@ -73,7 +76,7 @@ result<std::string> write(const ir::model& m) {
   return guarded([&] { return in_memory(m); });
 }
 
-result<void> write_file(const ir::model& m, const std::string& path, std::uint64_t inline_limit) {
+result<std::uint64_t> write_file(const ir::model& m, const std::string& path, std::uint64_t inline_limit) {
   return guarded([&] { return to_file(m, path, inline_limit); });
 }
 

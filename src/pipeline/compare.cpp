@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -16,6 +15,7 @@
 #include "quantal/io/text.hpp"
 #include "quantal/ir/index.hpp"
 #include "quantal/ops/convert.hpp"
+#include "quantal/pipeline/machine.hpp"
 #include "quantal/report/error.hpp"
 
 namespace quantal::pipeline {
@@ -263,25 +263,13 @@ std::vector<ir::value_info> fed_inputs(const ir::model& m) {
   return out;
 }
 
-std::int64_t peak_rss_bytes() noexcept {
-  std::FILE* f = std::fopen("/proc/self/status", "r");
-  if (f == nullptr) return 0;
-  char line[256];
-  long long kilobytes = 0;
-  while (std::fgets(line, sizeof line, f) != nullptr) {
-    if (std::sscanf(line, "VmHWM: %lld", &kilobytes) == 1) break;
-  }
-  std::fclose(f);
-  return static_cast<std::int64_t>(kilobytes) * 1024;
-}
-
 result<compare_report> compare(std::shared_ptr<const ir::model> a, std::shared_ptr<const ir::model> b,
                                data::source& samples, const compare_options& options, const progress_fn& progress) {
   const auto start = std::chrono::steady_clock::now();
   compare_report report;
-  report.metric = options.metric;
-  const std::int64_t k = options.metric == "top5" ? 5 : 1;
-  if (!options.metric.empty() && options.metric != "top1" && options.metric != "top5") {
+  report.metric = io::lower(options.metric);
+  const std::int64_t k = report.metric == "top5" ? 5 : 1;
+  if (!report.metric.empty() && report.metric != "top1" && report.metric != "top5") {
     return error{status::usage, "unknown metric " + io::quote(options.metric), "--metric", "use top1 or top5"};
   }
   exec::session_options session_options;

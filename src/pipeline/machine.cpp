@@ -1,13 +1,12 @@
 // This machine and its kernels (see pipeline/machine.hpp).
 #include "quantal/pipeline/machine.hpp"
 
-#include <sched.h>
-
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <nlohmann/json.hpp>
-#include <thread>
 
+#include "quantal/exec/thread_pool.hpp"
 #include "quantal/kernels/cpu.hpp"
 #include "quantal/kernels/elementwise.hpp"
 #include "quantal/kernels/float_table.hpp"
@@ -53,13 +52,16 @@ std::string cpu_model() {
   return model.empty() || model[0] != ' ' ? model : model.substr(1);
 }
 
-std::size_t usable_cores() noexcept {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0)
-    return static_cast<std::size_t>(CPU_COUNT(&set));
-  const unsigned n = std::thread::hardware_concurrency();
-  return n == 0 ? 1 : n;
+std::int64_t peak_rss_bytes() noexcept {
+  std::FILE* f = std::fopen("/proc/self/status", "r");
+  if (f == nullptr) return 0;
+  char line[256];
+  long long kilobytes = 0;
+  while (std::fgets(line, sizeof line, f) != nullptr) {
+    if (std::sscanf(line, "VmHWM: %lld", &kilobytes) == 1) break;
+  }
+  std::fclose(f);
+  return static_cast<std::int64_t>(kilobytes) * 1024;
 }
 
 std::string cpu_json(int indent) {
@@ -74,7 +76,7 @@ std::string cpu_json(int indent) {
                     {"used", states[i].used}});
   }
   const nlohmann::ordered_json j = {
-      {"model", cpu_model()}, {"cores", usable_cores()},
+      {"model", cpu_model()}, {"cores", exec::usable_cores()},
       {"isa", best_isa()},    {"cap", isa_cap().name},
       {"isas", isas},         {"kernels", {{"elementwise", elementwise().isa}, {"float", kernels::floats().isa}}}};
   return j.dump(indent, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
@@ -102,6 +104,18 @@ std::vector<selftest_row> selftest() {
     rows.push_back(row);
   }
   return rows;
+}
+
+bool passed(const std::vector<selftest_row>& rows) noexcept {
+  return std::all_of(rows.begin(), rows.end(), [](const selftest_row& r) { return !r.ran || r.passed; });
+}
+
+std::string selftest_json(const std::vector<selftest_row>& rows) {
+  nlohmann::ordered_json isas = nlohmann::ordered_json::array();
+  for (const selftest_row& r : rows)
+    isas.push_back({{"isa", r.isa}, {"ran", r.ran}, {"checksum", r.checksum}, {"passed", r.passed}});
+  const nlohmann::ordered_json j = {{"passed", passed(rows)}, {"checksum", selftest_checksum()}, {"isas", isas}};
+  return j.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
 }  // namespace quantal::pipeline

@@ -2,14 +2,13 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <unordered_set>
 
 #include "quantal/calib/method.hpp"
 #include "quantal/data/any_cache.hpp"
 #include "quantal/io/file.hpp"
+#include "quantal/io/path.hpp"
 #include "quantal/io/text.hpp"
 #include "quantal/onnx/onnx.hpp"
 #include "quantal/ops/infer.hpp"
@@ -21,6 +20,8 @@
 #include "quantal/pipeline/calibrate.hpp"
 #include "quantal/pipeline/evaluate.hpp"
 #include "quantal/pipeline/lint.hpp"
+#include "quantal/pipeline/machine.hpp"
+#include "quantal/pipeline/options.hpp"
 #include "quantal/pipeline/recipe.hpp"
 
 namespace quantal::pipeline {
@@ -30,56 +31,16 @@ namespace {
 // Per-channel DequantizeLinear exists from 13 on, HardSwish from 14, LayerNormalization from 17: old models go to 17.
 constexpr std::int64_t oldest_opset_written = 13, opset_for_old_models = 17;
 
-std::int64_t peak_memory() {
-  std::ifstream f("/proc/self/status");
-  for (std::string line; std::getline(f, line);) {
-    long long kib = 0;
-    if (std::sscanf(line.c_str(), "VmHWM: %lld", &kib) == 1) return static_cast<std::int64_t>(kib) * 1024;
-  }
-  return 0;
-}
-
 error usage(std::string what, std::string where, std::string advice) {
   return error{status::usage, std::move(what), std::move(where), std::move(advice)};
 }
 
-result<passes::qdq_options> options_of(const quantize_config& c) {
-  passes::qdq_options o;
-  o.per_channel = recipe_of(c.type).per_channel;
-  if (c.activation_type == "s8") {
-    o.activation_type = dtype::s8;
-  } else if (c.activation_type != "u8") {
-    return error{status::unsupported, "activation type " + c.activation_type + " is not available yet",
-                 "--activation-type", "use u8 or s8"};
-  }
-  if (c.weight_type == "u8") {
-    o.weight_type = dtype::u8;
-  } else if (c.weight_type != "s8") {
-    return error{status::unsupported, "weight type " + c.weight_type + " is not available yet", "--weight-type",
-                 "use s8 or u8"};
-  }
-  if (o.activation_type == dtype::s8 && o.weight_type == dtype::u8)
-    return error{status::unsupported, "s8 activations with u8 weights have no integer kernel", "--weight-type",
-                 "use s8"};
-  if (c.format != "qdq")
-    return error{status::unsupported, "format " + c.format + " is not available yet", "--format", "use qdq"};
-  if (c.io != "float") return error{status::unsupported, "--io " + c.io + " is not available yet", "--io", "use float"};
-  if (c.target != "onnxruntime" && c.target != "any")
-    return usage("unknown target " + c.target, "--target", "use onnxruntime or any");
-  if (!c.preset.empty())
-    return error{status::unsupported, "preset " + c.preset + " is not available for whole models yet", "--preset",
-                 "leave it out for Quantal's own recipe"};
-  for (const auto& [word, option] :
-       {std::pair{c.activation_observer, "--activation-observer"}, std::pair{c.weight_observer, "--weight-observer"}})
-    if (calib::find_method(word) == nullptr)
-      return usage("unknown observer " + word, option, "use one of " + calib::method_names());
-  o.weights = {calib::find_method(c.weight_observer), method_options_of(c)};
-  o.symmetric = c.symmetric;
-  o.reduce_range = c.reduce_range;
-  o.for_onnxruntime = c.target == "onnxruntime";
-  o.include = c.include;
-  o.exclude = c.exclude;
-  return o;
+result<void> refuse_to_replace(const std::string& output, const std::vector<std::string>& files, const char* what) {
+  for (const std::string& file : files)
+    if (io::same_file(output, file))
+      return usage(std::string("the output would replace ") + what + ": " + io::escape_text(output), "output",
+                   "choose another file");
+  return {};
 }
 
 class job {
@@ -101,6 +62,7 @@ class job {
     if (recipe.needs_data && samples_ == nullptr && !cache_is_there())
       return error{status::data_missing, std::string("calibration data required for ") + recipe.name, "",
                    "pass --data"};
+    report_.warnings = unread_options(config_);
     QUANTAL_CHECK(tell("quantize", 0));
     QUANTAL_CHECK(prepare());
     QUANTAL_TRY(types, ops::infer_types(*float_));
@@ -135,6 +97,7 @@ class job {
     QUANTAL_TRY(plan, passes::plan_qdq(*float_, types, options));
     QUANTAL_TRY(seen, calibrate(float_, plan.observed(), *samples_, config_, progress_));
     QUANTAL_TRY(warnings, lint_calibration(seen.facts, config_));
+    for (std::string& line : unread_options(config_)) warnings.push_back(std::move(line));
     return calibrated{cache_of(seen), std::move(warnings)};
   }
 
@@ -159,7 +122,7 @@ class job {
   data::calibration_cache cache_of(const calibration& seen) const {
     data::calibration_cache cache;
     cache.model_hash = hash_;
-    cache.observer = config_.activation_observer;
+    cache.observer = calib::find_method(config_.activation_observer)->name;
     cache.samples = seen.samples;
     cache.tensors = seen.tensors;
     for (const auto& [name, means] : seen.means) cache.tensors[name + std::string(means_suffix)] = means;
@@ -413,7 +376,7 @@ result<quantized> quantize_model(const ir::model& m, const quantize_config& conf
   const auto begin = std::chrono::steady_clock::now();
   QUANTAL_TRY(done, job(m, config, samples, progress).run());
   done.report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  done.report.peak_rss_bytes = peak_memory();
+  done.report.peak_rss_bytes = peak_rss_bytes();
   return std::move(done);
 }
 
@@ -421,23 +384,32 @@ result<quantize_report> quantize_file(const std::string& model_path, const std::
                                       const quantize_config& config, data::source* samples,
                                       const progress_fn& progress) {
   const auto begin = std::chrono::steady_clock::now();
+  QUANTAL_CHECK(refuse_to_replace(output, {model_path}, "the model"));
+  if (!config.calibration_cache.empty())
+    QUANTAL_CHECK(refuse_to_replace(output, {config.calibration_cache}, "the calibration cache"));
   if (progress && !progress("import", 0, -1)) return error{status::cancelled, "the job was cancelled", "", ""};
-  QUANTAL_TRY(m, onnx::read_file(model_path));
+  std::vector<std::string> data_files;
+  QUANTAL_TRY(m, onnx::read_file(model_path, &data_files));
+  QUANTAL_CHECK(refuse_to_replace(output, data_files, "the model's external data"));
+  QUANTAL_CHECK(refuse_to_replace(output + ".data", data_files, "the model's external data"));
   auto done = quantize_model(m, config, samples, progress);
   if (!done) return std::move(done).failure().at(model_path);
   if (progress && !progress("export", 0, -1)) return error{status::cancelled, "the job was cancelled", "", ""};
-  QUANTAL_CHECK(onnx::write_file(done->model, output));
+  QUANTAL_TRY(written, onnx::write_file(done->model, output));
   quantize_report& r = done->report;
   r.original_model = model_path;
   r.quantized_model = output;
-  QUANTAL_TRY(original, io::random_file::open(model_path));
-  QUANTAL_TRY(written, io::random_file::open(output));
-  r.original_bytes = static_cast<std::int64_t>(original.size());
-  r.quantized_bytes = static_cast<std::int64_t>(written.size());
-  if (written.size() > 0)
-    r.compression_ratio = static_cast<double>(original.size()) / static_cast<double>(written.size());
+  data_files.push_back(model_path);
+  for (const std::string& path : data_files) {
+    QUANTAL_TRY(file, io::random_file::open(path));
+    r.original_bytes += static_cast<std::int64_t>(file.size());
+  }
+  r.quantized_bytes = static_cast<std::int64_t>(written);
+  if (r.quantized_bytes > r.original_bytes)
+    r.warnings.push_back("the quantized model is larger than the original: is it quantized already?");
+  if (written > 0) r.compression_ratio = static_cast<double>(r.original_bytes) / static_cast<double>(written);
   r.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  r.peak_rss_bytes = peak_memory();
+  r.peak_rss_bytes = peak_rss_bytes();
   return std::move(r);
 }
 

@@ -384,6 +384,20 @@ static int quantize_file(void) {
   CHECK(quantal_quantize_file(&job, model_path, "capi_never.onnx", &json, &diag) == QUANTAL_E_CANCELLED);
   job.progress = NULL;
   CHECK(quantal_quantize_file(&job, "no_such_model.onnx", "capi_never.onnx", &json, &diag) == QUANTAL_E_NOT_FOUND);
+  CHECK(quantal_quantize_file(&job, "capi_out.onnx", "./capi_out.onnx", &json, &diag) == QUANTAL_E_USAGE); /* P2 */
+  CHECK(quantal_quantize_file(&job, model_path, data_path, &json, &diag) == QUANTAL_E_USAGE);
+  job.target = "ANY";
+  job.activation_type = "U8";
+  job.workers = -1;
+  CHECK(quantal_quantize_file(&job, model_path, "capi_any.onnx", &json, &diag) == QUANTAL_OK);
+  quantal_free(json);
+  json = NULL;
+  job.workers = -2;
+  CHECK(quantal_quantize_file(&job, model_path, "capi_never.onnx", &json, &diag) == QUANTAL_E_ARGUMENT);
+  job.workers = 0;
+  job.target = "foo";
+  CHECK(quantal_quantize_file(&job, model_path, "capi_never.onnx", &json, &diag) == QUANTAL_E_USAGE);
+  job.target = NULL;
   job.quant_type = "int9";
   CHECK(quantal_quantize_file(&job, model_path, "capi_never.onnx", &json, &diag) == QUANTAL_E_USAGE);
   job.quant_type = "static_int8";
@@ -566,6 +580,9 @@ static int compare_and_cpu(void) {
   quantal_free(json);
   CHECK(quantal_cpu(&json) == QUANTAL_OK && strstr(json, "\"isa\"") != NULL);
   quantal_free(json);
+  CHECK(quantal_selftest(&json) == QUANTAL_OK && strstr(json, "\"passed\": true") != NULL);
+  quantal_free(json);
+  CHECK(quantal_selftest(NULL) == QUANTAL_OK);
   return 1;
 }
 

@@ -26,7 +26,7 @@ SIZE(quantal_feed, 32);
 FIELD(quantal_feed, struct_size, 0); FIELD(quantal_feed, flags, 4); FIELD(quantal_feed, tensors, 8); FIELD(quantal_feed, count, 16);
 FIELD(quantal_feed, samples, 24);
 
-SIZE(quantal_job, 288);
+SIZE(quantal_job, 296);
 FIELD(quantal_job, struct_size, 0); FIELD(quantal_job, flags, 4); FIELD(quantal_job, quant_type, 8); FIELD(quantal_job, preset, 16);
 FIELD(quantal_job, activation_observer, 24); FIELD(quantal_job, weight_observer, 32); FIELD(quantal_job, activation_type, 40);
 FIELD(quantal_job, weight_type, 48); FIELD(quantal_job, format, 56); FIELD(quantal_job, include, 64); FIELD(quantal_job, include_count, 72);
@@ -38,6 +38,7 @@ FIELD(quantal_job, progress_context, 176); FIELD(quantal_job, labels, 184); FIEL
 FIELD(quantal_job, eval_data, 200); FIELD(quantal_job, imgsz, 208); FIELD(quantal_job, layout, 216); FIELD(quantal_job, mean, 224);
 FIELD(quantal_job, std, 232); FIELD(quantal_job, value_range, 240); FIELD(quantal_job, color, 248); FIELD(quantal_job, percentile, 256);
 FIELD(quantal_job, stddev, 264); FIELD(quantal_job, scale, 272); FIELD(quantal_job, bins, 280); FIELD(quantal_job, reserved, 284);
+FIELD(quantal_job, target, 288);
 
 SIZE(quantal_value_info, 88);
 FIELD(quantal_value_info, struct_size, 0); FIELD(quantal_value_info, flags, 4); FIELD(quantal_value_info, name, 8);

@@ -13,7 +13,7 @@ import struct
 import subprocess
 import zipfile
 
-from files import floats, npz, onnx
+from files import floats, npy, npz, onnx
 from harness import CALIB, ERROR, MODEL, QUANTAL, TEST, Case, main, run
 
 
@@ -113,6 +113,39 @@ class Quantize(Case):
         r = self.json("quantize", MODEL, "--data", few, "-o", self.path("q.onnx"), "--min-samples", "3")
         self.assertFalse(any("calibration samples" in w for w in r["warnings"]), r["warnings"])
 
+    def test_options_without_effect_are_named(self):
+        cache = self.path("c.json")
+        cases = {"dynamic_int8": (["--calibration-cache", cache], ["--activation-observer", "mse"], ["--symmetric"],
+                                  ["--weight-type", "u8"], ["--target", "any"], ["--min-samples", "3"], ["--eval-data", TEST], ["--labels", "none.npy"],
+                                  ["--percentile", "99"]),
+                 "fp16": (["--weight-observer", "mse"], ["--percentile", "99"], ["--bins", "64"], ["--weight-type", "u8"], ["--reduce-range"]),
+                 "static_int8": (["--percentile", "99"], ["--stddev", "3"], ["--scale", "0.5"], ["--imgsz", "3x"], ["--mean", "abc"], ["--letterbox"],
+                                 ["--layout", "nhwc"])}
+        for kind, options in cases.items():
+            base = ["quantize", MODEL, "--quant-type", kind, "--data", CALIB]
+            self.assertFalse(any("no effect" in w for w in self.json(*base, "-o", self.path("a.onnx"))["warnings"]))
+            given = [word for option in options for word in option if option[0] != "--labels"]
+            r = self.json(*base, "-o", self.path("b.onnx"), *given)
+            named = {w.split()[0] for w in r["warnings"] if " has no effect" in w}
+            self.assertEqual(named, {option[0] for option in options if option[0] != "--labels"})
+            self.assertEqual(open(self.path("a.onnx"), "rb").read(), open(self.path("b.onnx"), "rb").read())
+        self.assertFalse(os.path.exists(cache))
+        self.assertIn("--labels has no effect without data", self.json("quantize", MODEL, "--quant-type", "fp16", "--labels", "none.npy", "-o", self.path("a.onnx"))["warnings"])
+        for word, option in (("percentile", "--percentile"), ("stddev", "--stddev"), ("scale", "--scale")):
+            r = self.json("quantize", MODEL, "--data", CALIB, "-o", self.path("a.onnx"), "--activation-observer", word.upper(), option, "0.9")
+            self.assertFalse(any("no effect" in w for w in r["warnings"]), r["warnings"])
+        r = self.json("calibrate", MODEL, "--data", CALIB, "-o", cache, "--imgsz", "64")
+        self.assertEqual(r["warnings"], ["--imgsz has no effect: no images are read"])
+        for verb in (["compare", MODEL, MODEL, "--data", CALIB], ["run", MODEL, "--input", npz(self.path("x.npz"), x=("<f4", (1, 1, 8, 8), floats(*[0.5] * 64)))]):
+            r = run(*verb, "--color", "gray")
+            self.assertEqual((r.returncode, r.stderr), (0, b"quantal: warning: --color has no effect: no images are read\n"))
+
+    def test_a_larger_result_is_a_warning(self):
+        self.succeeds("quantize", MODEL, "--data", CALIB, "-o", self.path("q.onnx"))
+        r = self.json("quantize", self.path("q.onnx"), "--quant-type", "fp16", "-o", self.path("h.onnx"))
+        self.assertGreater(r["quantized_bytes"], r["original_bytes"])
+        self.assertTrue(any("larger than the original" in w for w in r["warnings"]), r["warnings"])
+
     def test_include_and_exclude(self):
         r = self.json("quantize", MODEL, "--data", CALIB, "-o", self.path("q.onnx"), "--exclude", "Gemm", "--exclude", "conv1")
         status = {row["node"]: row["status"] for row in r["coverage"]}
@@ -124,6 +157,20 @@ class Quantize(Case):
         before = open(MODEL, "rb").read()
         self.fails(2, "would replace the model", "quantize", MODEL, "--data", CALIB, "-o", MODEL)
         self.assertEqual(open(MODEL, "rb").read(), before)
+
+    def test_P2_a_failed_job_leaves_no_directory(self):
+        self.fails(6, "nothing could be quantized", "quantize", MODEL, "--data", CALIB, "--include", "none*", "-o", self.path("a/b"))
+        os.mkdir(self.path("in"))
+        npz(self.path("in/x.npz"), y=("<f4", (1, 1, 8, 8), floats(*[0.0] * 64)))
+        self.fails(4, "x.npz", "run", MODEL, "--input", self.path("in"), "-o", self.path("out"))
+        self.assertEqual(os.listdir(self.dir), ["in"])
+
+    def test_endings_in_any_case(self):
+        self.succeeds("quantize", MODEL, "--quant-type", "fp16", "-o", self.path("A.ONNX"), "--report", self.path("R.HTML"))
+        self.assertTrue(os.path.isfile(self.path("A.ONNX")))
+        self.assertTrue(os.path.isfile(self.path("R.HTML")))
+        open(self.path("X.NPY"), "wb").write(npy("<f4", (1, 1, 8, 8), floats(*[0.5] * 64)))
+        self.assertEqual(self.json("run", MODEL, "--input", self.path("X.NPY"))["feeds"], 1)
 
     def test_P2_output_cannot_be_written(self):
         open(self.path("file"), "w").close()

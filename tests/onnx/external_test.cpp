@@ -156,10 +156,15 @@ TEST_CASE("a model above the limit is written with its tensors in a second file,
   auto m = parse(model(relu_graph(tensors)));
   REQUIRE(m);
   const std::string path = dir / "model.onnx";
-  REQUIRE(onnx::write_file(*m, path, 1000));
+  const auto written = onnx::write_file(*m, path, 1000);
+  REQUIRE(written);
   std::ifstream data(path + ".data", std::ios::binary | std::ios::ate);
+  std::ifstream graph(path, std::ios::binary | std::ios::ate);
+  CHECK(static_cast<std::streamoff>(*written) == data.tellg() + graph.tellg());
   CHECK(data.tellg() == 12288 + 12000);  // b begins at a multiple of 4096
-  auto again = onnx::read_file(path);
+  std::vector<std::string> data_files;
+  auto again = onnx::read_file(path, &data_files);
+  CHECK(data_files == std::vector<std::string>{path + ".data"});
   INFO((again ? std::string() : again.failure().message()));
   REQUIRE(again);
   CHECK(*onnx::write(*again) == *onnx::write(*m));

@@ -2,6 +2,8 @@
 
 #include "passes/graphs.hpp"
 #include "quantal/pipeline/calibrate.hpp"
+#include "quantal/pipeline/evaluate.hpp"
+#include "quantal/pipeline/options.hpp"
 #include "quantal/pipeline/quantize.hpp"
 #include "quantal/pipeline/recipe.hpp"
 
@@ -140,6 +142,67 @@ TEST_CASE("options that are not available yet say so and what to use") {
   auto unknown = pipeline::quantize_model(small_model(), c, &data);
   CHECK(unknown.failure().code == status::usage);
   CHECK(unknown.failure().advice.find("minmax") != std::string::npos);
+}
+
+TEST_CASE("outputs are measured against the model as given, not against what simplification made of it") {
+  made_source data(4);
+  const auto given = std::make_shared<ir::model>(small_model()), wrong = std::make_shared<ir::model>(*given);
+  wrong->graph.nodes[1].op_type = "Abs";  // what a faulty pass might do: the same in both models after it
+  auto e = pipeline::evaluate(given, wrong, wrong, {{"r", "r"}}, data, 4, 1);
+  REQUIRE(e);
+  REQUIRE(e->outputs.size() == 1);
+  CHECK(e->outputs[0].sqnr_db < 20);
+  CHECK(std::isinf(e->values.at("r")));
+  wrong->graph.nodes[1].op_type = "NoSuchOperator";
+  auto replaced = pipeline::evaluate(wrong, given, given, {}, data, 4, 1);
+  REQUIRE(replaced);
+  CHECK(std::isinf(replaced->outputs[0].sqnr_db));
+}
+
+TEST_CASE("words are taken in any case; those of later versions and unknown ones are different errors") {
+  auto c = config_of(pipeline::quant_type::static_int8);
+  c.activation_type = "S8";
+  c.format = "QDQ";
+  c.target = "Any";
+  c.activation_observer = "MinMax";
+  auto o = pipeline::options_of(c);
+  REQUIRE(o);
+  CHECK(o->activation_type == dtype::s8);
+  CHECK_FALSE(o->for_onnxruntime);
+  const auto code_of = [](std::string pipeline::quantize_config::*field, const char* word) {
+    pipeline::quantize_config bad;
+    bad.*field = word;
+    auto failed = pipeline::options_of(bad);
+    return failed ? status::ok : failed.failure().code;
+  };
+  using config = pipeline::quantize_config;
+  for (const auto& [field, later] : {std::pair{&config::activation_type, "U16"}, std::pair{&config::weight_type, "s4"},
+                                     std::pair{&config::format, "QOperator"}, std::pair{&config::preset, "torch"}}) {
+    CHECK(code_of(field, later) == status::unsupported);
+    CHECK(code_of(field, "foo") == status::usage);
+  }
+  CHECK(code_of(&config::target, "foo") == status::usage);
+  c.percentile = 300;
+  auto range = pipeline::options_of(c);
+  REQUIRE_FALSE(range);
+  CHECK(range.failure().where == "option percentile");
+}
+
+TEST_CASE("a type names the options that it does not read") {
+  pipeline::quantize_config c;
+  for (const auto type :
+       {pipeline::quant_type::static_int8, pipeline::quant_type::dynamic_int8, pipeline::quant_type::fp16}) {
+    c.type = type;
+    CHECK(pipeline::unread_options(c).empty());
+  }
+  c.weight_observer = "PERCENTILE";
+  c.percentile = 99;
+  c.symmetric = true;
+  CHECK(pipeline::unread_options(c).size() == 3);  // fp16
+  c.type = pipeline::quant_type::dynamic_int8;
+  CHECK(pipeline::unread_options(c) == std::vector<std::string>{"--symmetric has no effect on dynamic_int8"});
+  c.type = pipeline::quant_type::static_int8;
+  CHECK(pipeline::unread_options(c).empty());
 }
 
 TEST_CASE("multiply-adds by hand") {

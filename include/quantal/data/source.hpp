@@ -37,6 +37,8 @@ class source {
   virtual std::int64_t feeds() const { return -1; }
   // What the classes are called (a dataset yaml's `names`, sub-directories), by class number; empty if unknown.
   virtual std::vector<std::string> class_names() const { return {}; }
+  // Images, not arrays: the image options were read.
+  virtual bool images() const { return false; }
 };
 
 // How an image becomes a tensor; the words of the command line (docs/data.md). Empty: taken from the model where it
@@ -65,6 +67,9 @@ struct source_options {
 
 // For the samples that those of `options` are held against (--eval-data): no labels, the other split of a dataset yaml.
 source_options held_out(source_options options);
+
+// A line for each image option that was given although `opened` (nullptr: nothing was) holds no images.
+std::vector<std::string> unread_options(const image_options& given, const source* opened);
 
 // Opens `path` (file or directory) for a model with these inputs.
 // Errors: not_found, data_missing (an empty directory, no array for an input), data_format (a damaged file, unknown

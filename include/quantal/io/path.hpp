@@ -33,6 +33,9 @@ std::string join(const std::string& directory, std::string_view name);
 enum class path_kind { missing, regular, directory, other };
 // Follows links. `other`: a device, FIFO, socket, or something that cannot be looked at.
 path_kind kind_of(const std::string& path);
+// Would writing one replace the other? The same file by any name (links, "./"), or, where neither is there yet, the
+// same name in the same directory.
+bool same_file(const std::string& a, const std::string& b);
 // Names in a directory in byte order (the same on every file system and in every locale), without "." and "..".
 // Errors: not_found, io, limit (more than `most` names).
 result<std::vector<std::string>> list_directory(const std::string& path, std::size_t most = 10'000'000);

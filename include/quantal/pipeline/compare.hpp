@@ -53,7 +53,4 @@ result<compare_report> compare(std::shared_ptr<const ir::model> a, std::shared_p
 // Inputs of a model that a caller must feed: graph inputs that are no initializers.
 std::vector<ir::value_info> fed_inputs(const ir::model& m);
 
-// Largest resident set of this process so far, in bytes (VmHWM); 0 where the system does not tell.
-std::int64_t peak_rss_bytes() noexcept;
-
 }  // namespace quantal::pipeline

@@ -14,8 +14,8 @@ std::string cpu_json(int indent = 2);
 
 // The CPU's own name, "" where the system does not tell.
 std::string cpu_model();
-// Cores that this process may use.
-std::size_t usable_cores() noexcept;
+// Largest resident set of this process so far, in bytes (VmHWM); 0 where the system does not tell.
+std::int64_t peak_rss_bytes() noexcept;
 
 struct selftest_row {
   std::string isa;
@@ -27,5 +27,9 @@ struct selftest_row {
 std::vector<selftest_row> selftest();
 // What every machine must find.
 std::string selftest_checksum();
+// {"passed": true, "checksum": "...", "isas": [{"isa", "ran", "checksum", "passed"}...]}
+std::string selftest_json(const std::vector<selftest_row>& rows);
+// No kernel that ran computes something else.
+bool passed(const std::vector<selftest_row>& rows) noexcept;
 
 }  // namespace quantal::pipeline

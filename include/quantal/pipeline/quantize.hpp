@@ -19,7 +19,7 @@ namespace quantal::pipeline {
 
 enum class quant_type { fp16, bf16, fp8, dynamic_int8, static_int8, per_channel_int8, int16x8, int4, mixed };
 
-// Field names are the words of the CLI, the JSON, YAML and Python keys.
+// Field names are the words of the CLI, the JSON, YAML and Python keys. Words are taken in any case.
 struct quantize_config {
   quant_type type = quant_type::static_int8;
   std::string preset;  // "": Quantal's own recipe
@@ -44,8 +44,7 @@ struct quantize_config {
   double stddev = 2.0;
   double scale = 0.85;
   std::int32_t bins = 0;
-  std::string target = "onnxruntime";  // or "any": also forms that ONNX Runtime runs in float
-  std::string io = "float";
+  std::string target = "onnxruntime";   // or "any": also forms that ONNX Runtime runs in float
   data::source* evaluation = nullptr;   // held-out samples: are the calibration data like them? Not owned
   std::int64_t evaluation_samples = 8;  // at most this many of the samples measure the outputs' SQNR; 0: none
 };
@@ -60,7 +59,8 @@ using report::tensor_range;
 // Returning false cancels the job (status::cancelled) without a file being written.
 using progress_fn = std::function<bool(const char* stage, std::int64_t done, std::int64_t total)>;
 
-// File to file. `output` is the file to write. `samples` may be null for types that need no data.
+// File to file. `output` is the file to write; it must not be the model, its external data or the calibration cache
+// (usage). `samples` may be null for types that need no data. The report's sizes count external data.
 result<quantize_report> quantize_file(const std::string& model_path, const std::string& output,
                                       const quantize_config& config, data::source* samples,
                                       const progress_fn& progress = {});
