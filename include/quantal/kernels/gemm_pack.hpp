@@ -45,39 +45,43 @@ inline void pack_panel(const gemm_leaf& leaf, const pack_args& a) noexcept {
 
 namespace detail {
 
-// Panels [first, end): headers zeroed, weights by slices of depths, headers filled.
-inline void pack_panels(const gemm_plan& p, const gemm_weights& w, uint8_t* panels, int64_t first,
-                        int64_t end) noexcept {
+inline constexpr int64_t row_major_slice = 128;  // depths: whole steps of every layout
+
+// All panels: headers zeroed, weights, headers filled. Row-major weights go by slices of depths that all panels read
+// before the next slice: few rows are open at a time (a row of 4 KiB is a page of its own). Column-major weights go
+// panel by panel: a column is read from end to end.
+inline void pack_panels(const gemm_plan& p, const gemm_weights& w, uint8_t* panels) noexcept {
   const gemm_leaf& leaf = *p.leaf;
   const panel_layout& l = leaf.layout;
-  constexpr int64_t slice = 128;  // depths: whole steps of every layout
-  for (int64_t i = first; i < end; ++i) {
-    // A leaf's own packer writes every byte of the weights: only the header must be zero then.
-    const uint64_t zeroed = leaf.pack != nullptr ? panel_header_bytes(l) : p.panel_stride;
+  const auto parts_at = [&](int64_t i) noexcept {
+    return parts_of(panels + static_cast<uint64_t>(i) * p.panel_stride, l);
+  };
+  const auto live = [&](int64_t i) noexcept {
+    const int64_t left = p.shape.n - i * l.columns;
+    return left < l.columns ? static_cast<int32_t>(left) : l.columns;
+  };
+  // A leaf's own packer writes every byte of the weights: only the header must be zero then.
+  const uint64_t zeroed = leaf.pack != nullptr ? panel_header_bytes(l) : p.panel_stride;
+  for (int64_t i = 0; i < p.panels; ++i)
     __builtin_memset(panels + static_cast<uint64_t>(i) * p.panel_stride, 0, static_cast<size_t>(zeroed));
-  }
   pack_args a;
   a.row_stride = p.rhs_row_stride;
   a.column_stride = p.rhs_column_stride;
   a.flip = p.rhs == dtype::u8 ? 0x80 : 0;
+  const int64_t slice = p.rhs_row_stride > p.rhs_column_stride ? row_major_slice : p.shape.k;
   for (int64_t d = 0; d < p.shape.k; d += slice) {
     a.k = p.shape.k - d < slice ? p.shape.k - d : slice;
-    for (int64_t i = first; i < end; ++i) {
-      const panel_parts parts = parts_of(panels + static_cast<uint64_t>(i) * p.panel_stride, l);
-      const int64_t column = i * l.columns, left = p.shape.n - column;
-      a.codes = static_cast<const uint8_t*>(w.rhs) + d * p.rhs_row_stride + column * p.rhs_column_stride;
-      a.live_columns = left < l.columns ? static_cast<int32_t>(left) : l.columns;
+    for (int64_t i = 0; i < p.panels; ++i) {
+      const panel_parts parts = parts_at(i);
+      a.codes = static_cast<const uint8_t*>(w.rhs) + d * p.rhs_row_stride + i * l.columns * p.rhs_column_stride;
+      a.live_columns = live(i);
       a.out = parts.weights + d * l.columns;
       a.column_sums = parts.column_sum;
       pack_panel(leaf, a);
     }
   }
-  for (int64_t i = first; i < end; ++i) {
-    const int64_t column = i * l.columns, left = p.shape.n - column;
-    fill_panel_header(parts_of(panels + static_cast<uint64_t>(i) * p.panel_stride, l), w.finish, p.out, w.bias,
-                      w.real_bias, p.folded_zero_point, column,
-                      left < l.columns ? static_cast<int32_t>(left) : l.columns);
-  }
+  for (int64_t i = 0; i < p.panels; ++i)
+    fill_panel_header(parts_at(i), w.finish, p.out, w.bias, w.real_bias, p.folded_zero_point, i * l.columns, live(i));
 }
 
 }  // namespace detail
@@ -96,12 +100,7 @@ inline status pack_gemm(const gemm_plan& p, const gemm_weights& w, void* packed,
   __builtin_memset(base, 0, detail::packed_prefix);
   __builtin_memcpy(base, &p.header, sizeof p.header);
   if (p.table) __builtin_memcpy(base + gemm_alignment, w.finish.table, 256);
-  const int32_t columns = p.leaf->layout.columns;
-  const int64_t together = columns >= 64 ? 1 : 64 / columns;  // panels that share the cache lines of row-major weights
-  for (int64_t panel = 0; panel < p.panels; panel += together) {
-    const int64_t end = p.panels - panel < together ? p.panels : panel + together;
-    detail::pack_panels(p, w, base + detail::packed_prefix, panel, end);
-  }
+  detail::pack_panels(p, w, base + detail::packed_prefix);
   return status::ok;
 }
 

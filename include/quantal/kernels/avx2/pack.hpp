@@ -47,19 +47,25 @@ inline void pack_row_major(strip& s, const uint8_t* codes, int64_t row_stride, i
   }
 }
 
-inline void pack_column_major(strip& s, const uint8_t* codes, int64_t column_stride, int64_t group_step,
-                              uint8_t* out) noexcept {
+// The same from column-major weights, for `blocks` times 16 depths; block i goes to `out` + at[i]. Four columns at a
+// time: columns 4 KiB apart share one set of L1, which holds a line of 8 of them, and each line serves four blocks.
+inline void pack_column_major(strip& s, const uint8_t* codes, int64_t column_stride, int64_t group_step, uint8_t* out,
+                              const int64_t* at, int32_t blocks) noexcept {
   for (int32_t q = 0; q < 4; ++q, codes += 4 * column_stride) {
-    const __m128i a = _mm_xor_si128(load_xmm(codes), s.flip);
-    const __m128i b = _mm_xor_si128(load_xmm(codes + column_stride), s.flip);
-    const __m128i c = _mm_xor_si128(load_xmm(codes + 2 * column_stride), s.flip);
-    const __m128i d = _mm_xor_si128(load_xmm(codes + 3 * column_stride), s.flip);
-    const __m128i ab0 = _mm_unpacklo_epi32(a, b), ab1 = _mm_unpackhi_epi32(a, b);
-    const __m128i cd0 = _mm_unpacklo_epi32(c, d), cd1 = _mm_unpackhi_epi32(c, d);
-    put_group(s, q, _mm_unpacklo_epi64(ab0, cd0), out);
-    put_group(s, q, _mm_unpackhi_epi64(ab0, cd0), out + group_step);
-    put_group(s, q, _mm_unpacklo_epi64(ab1, cd1), out + 2 * group_step);
-    put_group(s, q, _mm_unpackhi_epi64(ab1, cd1), out + 3 * group_step);
+    for (int32_t i = 0; i < blocks; ++i) {
+      const uint8_t* from = codes + 16 * i;
+      uint8_t* to = out + at[i];
+      const __m128i a = _mm_xor_si128(load_xmm(from), s.flip);
+      const __m128i b = _mm_xor_si128(load_xmm(from + column_stride), s.flip);
+      const __m128i c = _mm_xor_si128(load_xmm(from + 2 * column_stride), s.flip);
+      const __m128i d = _mm_xor_si128(load_xmm(from + 3 * column_stride), s.flip);
+      const __m128i ab0 = _mm_unpacklo_epi32(a, b), ab1 = _mm_unpackhi_epi32(a, b);
+      const __m128i cd0 = _mm_unpacklo_epi32(c, d), cd1 = _mm_unpackhi_epi32(c, d);
+      put_group(s, q, _mm_unpacklo_epi64(ab0, cd0), to);
+      put_group(s, q, _mm_unpackhi_epi64(ab0, cd0), to + group_step);
+      put_group(s, q, _mm_unpacklo_epi64(ab1, cd1), to + 2 * group_step);
+      put_group(s, q, _mm_unpackhi_epi64(ab1, cd1), to + 3 * group_step);
+    }
   }
 }
 
@@ -75,14 +81,22 @@ inline void pack_strip(const pack_args& a, const panel_layout& l, int32_t first)
   uint8_t* out = static_cast<uint8_t*>(a.out);
   const bool fast = live == 16 && (a.column_stride == 1 || a.row_stride == 1);
   const int64_t padded = (a.k + l.depth - 1) / l.depth * l.depth;
-  for (int64_t d = 0; d < padded; d += 16, codes += 16 * a.row_stride) {
-    const int64_t at = d / l.depth * l.depth * l.columns + first / l.tile_columns * l.depth * l.tile_columns +
-                       d % l.depth * l.tile_columns + first % l.tile_columns * 4;  // panel_offset(l, d, first)
+  const auto place = [&l, first](int64_t d) noexcept {  // panel_offset(l, d, first)
+    return d / l.depth * l.depth * l.columns + first / l.tile_columns * l.depth * l.tile_columns +
+           d % l.depth * l.tile_columns + first % l.tile_columns * 4;
+  };
+  int64_t d = 0;
+  for (; fast && a.column_stride != 1 && d + 16 <= a.k;) {
+    int64_t at[4];
+    int32_t blocks = 0;
+    for (; blocks < 4 && d + 16 <= a.k; ++blocks, d += 16) at[blocks] = place(d);
+    pack_column_major(s, codes, a.column_stride, group_step, out, at, blocks);
+    codes += 16 * blocks;
+  }
+  for (; d < padded; d += 16, codes += 16 * a.row_stride) {
+    const int64_t at = place(d);
     if (fast && d + 16 <= a.k) {
-      if (a.column_stride == 1)
-        pack_row_major(s, codes, a.row_stride, group_step, out + at);
-      else
-        pack_column_major(s, codes, a.column_stride, group_step, out + at);
+      pack_row_major(s, codes, a.row_stride, group_step, out + at);
       continue;
     }
     uint8_t square[16][16] = {}, packed[4][64];
