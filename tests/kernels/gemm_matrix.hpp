@@ -34,8 +34,8 @@ class leaf_matrix {
     const std::int64_t rows = leaf_.rows, columns = leaf_.layout.columns, depth = leaf_.layout.depth,
                        tile = leaf_.layout.tile_columns;
     const std::int64_t limit = effort_ == effort::full ? 300000 : 9000;
-    for (const std::int64_t m :
-         {std::int64_t{0}, std::int64_t{1}, rows / 2 + 1, rows - 1, rows, rows + 1, 2 * rows + 1, std::int64_t{37}})
+    for (const std::int64_t m : {std::int64_t{0}, std::int64_t{1}, std::int64_t{2}, std::int64_t{3}, rows / 2 + 1,
+                                 rows - 1, rows, rows + 1, 2 * rows + 1, std::int64_t{37}})
       for (const std::int64_t n : {std::int64_t{0}, std::int64_t{1}, tile + 1, columns - 1, columns, columns + 1,
                                    2 * columns + 3, std::int64_t{53}})
         for (const std::int64_t k :

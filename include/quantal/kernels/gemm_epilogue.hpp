@@ -165,21 +165,31 @@ inline void store_all_codes(const store_args& a, int32_t columns) noexcept {
 
 }  // namespace detail
 
-// acc [rows][columns] -> out, by the leaf or portably; then the table, if there is one.
+// What the leaf's own store does not do: one panel's block, portably.
+inline void store_portably(const store_args& a, int32_t columns) noexcept {
+  if (a.type == dtype::f32)
+    detail::store_reals(a, columns);
+  else if (a.type == dtype::s32)
+    detail::store_sums(a, columns);
+  else
+    detail::store_all_codes(a, columns);
+}
+
+// acc [panels][rows][columns] -> out, by the leaf or portably; then the table, if there is one.
 inline void store_block(const gemm_leaf& leaf, const store_args& a, const uint8_t* table = nullptr) noexcept {
+  const int32_t columns = leaf.layout.columns;
   if (leaf.store == nullptr || !leaf.store(a)) {
-    const int32_t columns = leaf.layout.columns;
-    if (a.type == dtype::f32)
-      detail::store_reals(a, columns);
-    else if (a.type == dtype::s32)
-      detail::store_sums(a, columns);
-    else
-      detail::store_all_codes(a, columns);
+    store_args one = a;
+    one.live_columns = columns;
+    for (int32_t i = 1; i < a.panels; ++i, next_panel(one, columns)) store_portably(one, columns);
+    one.live_columns = a.live_columns;
+    store_portably(one, columns);
   }
   if (table == nullptr) return;
   uint8_t* out = static_cast<uint8_t*>(a.out);
+  const int32_t live = (a.panels - 1) * columns + a.live_columns;
   for (int32_t i = 0; i < a.rows; ++i, out += a.out_stride) {
-    for (int32_t c = 0; c < a.live_columns; ++c) out[c] = table[out[c]];
+    for (int32_t c = 0; c < live; ++c) out[c] = table[out[c]];
   }
 }
 

@@ -52,11 +52,13 @@ struct block_args {
   int32_t tap_count = 0;
   int64_t steps = 0;  // of each tap; 0: nothing is added
   const void* panel = nullptr;
+  int32_t panels = 1;         // 1 .. panels of the leaf
+  int64_t panel_step = 0;     // bytes from each of them to the next
   int32_t live_rows = 0;      // 1 .. rows
-  int32_t live_columns = 0;   // 1 .. columns; the accumulators of others need not be formed
+  int32_t live_columns = 0;   // 1 .. columns, of the last panel; the accumulators of others need not be formed
   bool lhs_unsigned = false;  // form codes: u8
   bool accumulate = false;    // acc += instead of acc =
-  int32_t* acc = nullptr;     // [live_rows][columns]
+  int32_t* acc = nullptr;     // [panels][live_rows][columns]
   // A finished block to be stored meanwhile (leaves with `overlaps`); null: none.
   const store_args* pending = nullptr;
 };
@@ -67,9 +69,11 @@ struct block_args {
 //   f32 out     f32(acc + bias) * ratio, or * (row_scale * ratio); + real_bias
 //   s32 out     acc + bias
 struct store_args {
-  const int32_t* acc = nullptr;  // [rows][columns], zero points corrected
+  const int32_t* acc = nullptr;  // [panels][rows][columns], zero points corrected
   int32_t rows = 0;
-  int32_t live_columns = 0;
+  int32_t panels = 1;        // 1 .. panels of the leaf
+  int64_t panel_step = 0;    // bytes from the parts of each of them to those of the next
+  int32_t live_columns = 0;  // of the last panel
   dtype type = dtype::none;
   void* out = nullptr;     // element (row 0, column 0)
   int64_t out_stride = 0;  // elements
@@ -93,6 +97,18 @@ struct store_args {
   const float* real_bias = nullptr;  // of the columns
 };
 
+// `a`, with one panel: on to the next. (Inlined everywhere: leaves of every ISA use it.)
+[[gnu::always_inline]] inline void next_panel(store_args& a, int32_t columns) noexcept {
+  a.bias += a.panel_step / 4;
+  a.ratio += a.panel_step / 4;
+  a.multiplier += a.panel_step / 8;
+  if (a.real_bias != nullptr) a.real_bias += a.panel_step / 4;
+  a.acc += a.rows * columns;
+  const bool codes = a.type == dtype::u8 || a.type == dtype::s8;
+  a.out = static_cast<uint8_t*>(a.out) + (codes ? columns : 4 * columns);
+  if (a.residual != nullptr) a.residual = static_cast<const uint8_t*>(a.residual) + columns;
+}
+
 struct pack_args {
   const uint8_t* codes = nullptr;  // element (d, c) at d * row_stride + c * column_stride
   int64_t row_stride = 0, column_stride = 0;
@@ -106,7 +122,8 @@ struct pack_args {
 struct gemm_leaf {
   const char* isa = nullptr;
   panel_layout layout;
-  int32_t rows = 0;  // of a block
+  int32_t rows = 0;    // of a block
+  int32_t panels = 1;  // neighbours that block and store take at once, where no depth is cut
   lhs_form form = lhs_form::u8;
 
   // One row of k codes -> the form, [k, padded_k) zero. s16_centred subtracts the zero point, u8 and s8 flip the other

@@ -207,7 +207,7 @@ constexpr void choose_workspace(gemm_plan& p) noexcept {
   const gemm_leaf& leaf = *p.leaf;
   const uint64_t rows = static_cast<uint64_t>(p.block_m), columns = static_cast<uint64_t>(leaf.layout.columns);
   const bool one_chunk = p.chunk_steps >= p.steps;
-  const uint64_t acc_rows = one_chunk ? static_cast<uint64_t>(leaf.rows) * (p.overlaps ? 2 : 1) : rows;
+  const uint64_t acc_rows = one_chunk ? static_cast<uint64_t>(leaf.rows * leaf.panels) * (p.overlaps ? 2 : 1) : rows;
   p.sums_at = p.in_place ? 0 : round_up(rows * p.lhs_row_bytes + gemm_alignment, gemm_alignment);
   p.chunk_at = p.sums_at + round_up(rows * sizeof(int32_t), gemm_alignment);
   const uint64_t chunk = static_cast<uint64_t>(p.chunk_steps) * static_cast<uint64_t>(leaf.wide_bytes);

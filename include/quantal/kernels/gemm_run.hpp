@@ -105,6 +105,8 @@ struct gemm_call {
     const int64_t at = row * p.out_stride + column;
     a.acc = block.acc;
     a.rows = block.live_rows;
+    a.panels = block.panels;
+    a.panel_step = block.panel_step;
     a.live_columns = block.live_columns;
     a.out = static_cast<uint8_t*>(b.out) + (is_code(p.out) ? at : at * 4);
     if (p.row_scales) a.row_scale = b.row_scales + row;
@@ -137,9 +139,7 @@ struct gemm_task {
     const int64_t bytes = depth * lhs_bytes(*p.leaf);
     const uint8_t* base =
         p.in_place ? call.lhs_row(row0 + first) : scratch + static_cast<uint64_t>(first) * p.lhs_row_bytes;
-    a.row_step = p.in_place ? p.lhs_stride : static_cast<int64_t>(p.lhs_row_bytes);
     for (int32_t i = 0; i < a.live_rows; ++i) rows[i] = base + bytes + i * a.row_step;
-    a.rows = rows;
   }
 
   void flush() noexcept {
@@ -149,12 +149,15 @@ struct gemm_task {
 
   // A block's sums are complete.
   void finish(const const_panel_parts& parts, block_args& a, int64_t first, int64_t column) noexcept {
+    const panel_layout& l = p.leaf->layout;
     const int32_t* row_sums = sums() + first;
     const int64_t row = row0 + first;
     if (p.long_sum)
-      call.correct_long(parts, row_sums, row, a.live_rows, long_sums() + first * p.leaf->layout.columns, a.acc);
+      call.correct_long(parts, row_sums, row, a.live_rows, long_sums() + first * l.columns, a.acc);
     else if (p.rhs_zero_point != 0 || p.dynamic_lhs)
-      call.correct(parts, row_sums, row, a.live_rows, a.acc);
+      for (int32_t i = 0; i < a.panels; ++i)
+        call.correct(parts_of(reinterpret_cast<const uint8_t*>(parts.bias) + i * a.panel_step, l), row_sums, row,
+                     a.live_rows, a.acc + i * a.live_rows * l.columns);
     store_args& s = pending[turn];
     call.set_panel(s, parts);
     call.set_block(s, a, row, column);
@@ -171,20 +174,30 @@ struct gemm_task {
     for (int32_t i = 0; i < a.live_rows * p.leaf->layout.columns; ++i) sum[i] = (fresh ? 0 : sum[i]) + a.acc[i];
   }
 
-  // All row blocks against one chunk of a panel.
-  void chunk(const const_panel_parts& parts, int64_t column, int32_t live_columns, int64_t step0,
-             int64_t steps) noexcept {
+  // All row blocks against one chunk of some panels.
+  void chunk(const const_panel_parts& parts, int64_t column, int64_t panels, int64_t step0, int64_t steps) noexcept {
     const gemm_leaf& leaf = *p.leaf;
     static constexpr int64_t no_tap = 0;
     const void* rows[max_leaf_rows];
-    block_args a;
-    a.taps = &no_tap;
-    a.tap_count = 1;
-    a.steps = steps;
-    a.live_columns = live_columns;
-    a.lhs_unsigned = p.lhs == dtype::u8;
-    a.accumulate = step0 > 0 && !p.long_sum;
-    a.panel = parts.weights + step0 * leaf.layout.depth * leaf.layout.columns;
+    const int64_t before = column + (panels - 1) * leaf.layout.columns, left_columns = p.shape.n - before;
+    // All members at once: GCC 12 zeroes a struct of this size with `rep stos`, which takes as long as a short block.
+    block_args a = {rows,
+                    p.in_place ? p.lhs_stride : static_cast<int64_t>(p.lhs_row_bytes),
+                    &no_tap,
+                    /*tap_count*/ 1,
+                    steps,
+                    parts.weights + step0 * leaf.layout.depth * leaf.layout.columns,
+                    static_cast<int32_t>(panels),
+                    static_cast<int64_t>(p.panel_stride),
+                    leaf.rows,
+                    left_columns < leaf.layout.columns ? static_cast<int32_t>(left_columns) : leaf.layout.columns,
+                    p.lhs == dtype::u8,
+                    /*accumulate*/ step0 > 0 && !p.long_sum,
+                    acc(),
+                    /*pending*/ nullptr};
+    const int64_t chunk_bytes = steps * leaf.layout.depth * leaf.layout.columns;
+    // What the next chunk widens is fetched into L2 meanwhile (an address: it may lie past the end).
+    uintptr_t next = reinterpret_cast<uintptr_t>(a.panel) + static_cast<uintptr_t>(chunk_bytes);
     if (p.wide) {
       leaf.widen(a.panel, steps, scratch + p.chunk_at);
       a.panel = scratch + p.chunk_at;
@@ -193,11 +206,14 @@ struct gemm_task {
     const int32_t block_size = leaf.rows * leaf.layout.columns;
     // Blocks as even as possible: 13 rows are 5 + 4 + 4, not 6 + 6 + 1.
     const int64_t blocks = row_count <= leaf.rows ? 1 : divide_up(row_count, leaf.rows);
+    const int64_t fetched = p.wide && blocks > 0 ? chunk_bytes / blocks : 0;
     for (int64_t i = 0, left = blocks; left > 0; --left, i += a.live_rows) {
       a.live_rows = static_cast<int32_t>(left == 1 ? row_count - i : divide_up(row_count - i, left));
       a.acc = one_chunk ? acc() + turn * block_size : acc() + i * leaf.layout.columns;
       a.pending = waiting ? &pending[turn ^ 1] : nullptr;
       set_rows(a, rows, i, step0 * leaf.layout.depth);
+      for (int64_t done = 0; done < fetched; done += 64, next += 64)
+        __builtin_prefetch(reinterpret_cast<const void*>(next), 0, 2);
       (p.wide ? leaf.block_wide : leaf.block)(a);
       waiting = false;
       if (p.long_sum) add_long(a, i, step0 == 0);
@@ -205,17 +221,18 @@ struct gemm_task {
     }
   }
 
-  void panel(int64_t index) noexcept {
+  // How many panels a block takes: cut depths and exact long sums are kept panel by panel.
+  int64_t panels_at_once() const noexcept { return p.chunk_steps >= p.steps && !p.long_sum ? p.leaf->panels : 1; }
+
+  void panels(int64_t index, int64_t count) noexcept {
     const panel_layout& l = p.leaf->layout;
     const uint8_t* at =
         static_cast<const uint8_t*>(call.b.packed) + packed_prefix + static_cast<uint64_t>(index) * p.panel_stride;
     const const_panel_parts parts = parts_of(at, l);
-    const int64_t column = index * l.columns, left = p.shape.n - column;
-    const int32_t live = left < l.columns ? static_cast<int32_t>(left) : l.columns;
     int64_t step = 0;
     do {
       const int64_t steps = p.steps - step < p.chunk_steps ? p.steps - step : p.chunk_steps;
-      chunk(parts, column, live, step, steps);
+      chunk(parts, index * l.columns, count, step, steps);
       step += steps;
     } while (step < p.steps);
     // The next panel's blocks reuse the accumulators of chunks.
@@ -234,7 +251,8 @@ inline void gemm_call::task(uint64_t index, uint8_t* scratch) const noexcept {
   gemm_task work{*this, p, scratch, row0, row_count, slots, 0, false};
   prepare_rows(row0, row_count, scratch, work.sums());
   if (p.leaf->begin != nullptr) p.leaf->begin();
-  for (int64_t i = panel0; i < end; ++i) work.panel(i);
+  const int64_t at_once = work.panels_at_once();
+  for (int64_t i = panel0; i < end; i += at_once) work.panels(i, end - i < at_once ? end - i : at_once);
   work.flush();
   if (p.leaf->end != nullptr) p.leaf->end();
 }

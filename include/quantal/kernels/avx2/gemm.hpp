@@ -47,26 +47,50 @@ inline void add_to(__m256i& sum, __m256i x) noexcept {
 #endif
 }
 
-// Two depths of all rows and 16 columns.
-template <int32_t Rows>
-inline void add_pair(__m256i (&sum)[Rows][2], const uint8_t* const (&row)[Rows], int64_t d, __m256i w0,
-                     __m256i w1) noexcept {
+// Two depths of all rows and 8 * `Halves` columns, whose weights are `w`.
+template <int32_t Rows, int32_t Halves>
+inline void add_pair(__m256i (&sum)[Rows][Halves], const uint8_t* const (&row)[Rows], int64_t d,
+                     const __m256i (&w)[Halves]) noexcept {
 #pragma GCC unroll 6
   for (int32_t i = 0; i < Rows; ++i) {
     const __m256i x = load_pair(row[i] + d);
-    add_to(sum[i][0], _mm256_madd_epi16(x, w0));
-    add_to(sum[i][1], _mm256_madd_epi16(x, w1));
+    __m256i product[Halves];
+#pragma GCC unroll 2
+    for (int32_t h = 0; h < Halves; ++h) product[h] = _mm256_madd_epi16(x, w[h]);
+#pragma GCC unroll 2
+    for (int32_t h = 0; h < Halves; ++h) add_to(sum[i][h], product[h]);
   }
 }
 
-template <int32_t Rows, bool Wide>
+// The same with weights from a widened panel.
+template <int32_t Rows, int32_t Halves>
+inline void add_wide(__m256i (&sum)[Rows][Halves], const uint8_t* const (&row)[Rows], int64_t d,
+                     const uint8_t* wide) noexcept {
+  __m256i w[Halves];
+#pragma GCC unroll 2
+  for (int32_t h = 0; h < Halves; ++h) w[h] = load_ymm(wide + 32 * h);
+  add_pair(sum, row, d, w);
+}
+
+// The same with packed weights: groups of four depths and the half of each that is meant.
+template <int32_t Rows, int32_t Halves>
+inline void add_packed(__m256i (&sum)[Rows][Halves], const uint8_t* const (&row)[Rows], int64_t d,
+                       const uint8_t* groups, const int8_t* order) noexcept {
+  __m256i w[Halves];
+#pragma GCC unroll 2
+  for (int32_t h = 0; h < Halves; ++h) w[h] = widen_pair(groups + 32 * h, order);
+  add_pair(sum, row, d, w);
+}
+
+// One half: only the first 8 columns are live, the sums of the others are not formed.
+template <int32_t Rows, int32_t Halves, bool Wide>
 inline void block_of(const block_args& a) noexcept {
-  __m256i sum[Rows][2];
+  __m256i sum[Rows][Halves];
 #pragma GCC unroll 6
-  for (int32_t i = 0; i < Rows; ++i) {
-    sum[i][0] = a.accumulate ? load_ymm(a.acc + 16 * i) : _mm256_setzero_si256();
-    sum[i][1] = a.accumulate ? load_ymm(a.acc + 16 * i + 8) : _mm256_setzero_si256();
-  }
+  for (int32_t i = 0; i < Rows; ++i)
+#pragma GCC unroll 2
+    for (int32_t h = 0; h < Halves; ++h)
+      sum[i][h] = a.accumulate ? load_ymm(a.acc + 16 * i + 8 * h) : _mm256_setzero_si256();
   const uint8_t* panel = static_cast<const uint8_t*>(a.panel);
   const int64_t bytes = a.steps * 8;
   for (int32_t t = 0; t < a.tap_count && bytes > 0; ++t) {
@@ -76,41 +100,46 @@ inline void block_of(const block_args& a) noexcept {
     int64_t d = 0;
     do {
       if constexpr (Wide) {
-        add_pair(sum, row, d, load_ymm(panel), load_ymm(panel + 32));
-        add_pair(sum, row, d + 4, load_ymm(panel + 64), load_ymm(panel + 96));
+        add_wide(sum, row, d, panel);
+        add_wide(sum, row, d + 4, panel + 64);
         panel += 128;
         d += 8;
       } else if constexpr (Rows <= 4) {
         const uint8_t* groups = panel + d * 8;
-        add_pair(sum, row, d, widen_pair(groups, pair_order[0]), widen_pair(groups + 32, pair_order[0]));
-        add_pair(sum, row, d + 4, widen_pair(groups, pair_order[1]), widen_pair(groups + 32, pair_order[1]));
+        add_packed(sum, row, d, groups, pair_order[0]);
+        add_packed(sum, row, d + 4, groups, pair_order[1]);
         d += 8;
       } else {
-        const uint8_t* groups = panel + (d & ~int64_t{7}) * 8;
-        const int8_t* order = pair_order[0] + (d & 4) * 8;
-        add_pair(sum, row, d, widen_pair(groups, order), widen_pair(groups + 32, order));
+        add_packed(sum, row, d, panel + (d & ~int64_t{7}) * 8, pair_order[0] + (d & 4) * 8);
         d += 4;
       }
     } while (d < bytes);
     if constexpr (!Wide) panel += bytes * 8;
   }
 #pragma GCC unroll 6
-  for (int32_t i = 0; i < Rows; ++i) {
-    store_ymm(a.acc + 16 * i, sum[i][0]);
-    store_ymm(a.acc + 16 * i + 8, sum[i][1]);
+  for (int32_t i = 0; i < Rows; ++i)
+#pragma GCC unroll 2
+    for (int32_t h = 0; h < Halves; ++h) store_ymm(a.acc + 16 * i + 8 * h, sum[i][h]);
+}
+
+template <int32_t Halves, bool Wide>
+inline void block_halves(const block_args& a) noexcept {
+  switch (a.live_rows) {
+    case 1: block_of<1, Halves, Wide>(a); break;
+    case 2: block_of<2, Halves, Wide>(a); break;
+    case 3: block_of<3, Halves, Wide>(a); break;
+    case 4: block_of<4, Halves, Wide>(a); break;
+    case 5: block_of<5, Halves, Wide>(a); break;
+    default: block_of<6, Halves, Wide>(a);
   }
 }
 
 template <bool Wide>
 inline void block_any(const block_args& a) noexcept {
-  switch (a.live_rows) {
-    case 1: block_of<1, Wide>(a); break;
-    case 2: block_of<2, Wide>(a); break;
-    case 3: block_of<3, Wide>(a); break;
-    case 4: block_of<4, Wide>(a); break;
-    case 5: block_of<5, Wide>(a); break;
-    default: block_of<6, Wide>(a);
-  }
+  if (a.live_columns <= 8)
+    block_halves<1, Wide>(a);
+  else
+    block_halves<2, Wide>(a);
 }
 
 inline void prepare_s16(const void* codes, bool is_unsigned, int32_t zero_point, int64_t k, int64_t padded,
@@ -148,13 +177,14 @@ constexpr gemm_leaf make_gemv() noexcept {
   gemm_leaf leaf;
   leaf.isa = "avx2";
   leaf.layout = layout16;
-  leaf.rows = 1;
+  leaf.rows = 3;
+  leaf.panels = 8;
   leaf.form = lhs_form::u8_nibbles;
   leaf.prepare = prepare_nibbles;
   leaf.sum = sum_codes;
   leaf.pack = pack_panel<layout16>;
   leaf.block = block_nibbles;
-  leaf.store = store_block;
+  leaf.store = store_panels;
   return leaf;
 }
 inline constexpr gemm_leaf gemv = make_gemv();
@@ -174,7 +204,7 @@ constexpr gemm_leaf make_gemm() noexcept {
   leaf.wide_bytes = 128;
   leaf.store = store_block;
   leaf.few_rows = &gemv;
-  leaf.few_rows_limit = 1;
+  leaf.few_rows_limit = 3;
   return leaf;
 }
 inline constexpr gemm_leaf gemm = make_gemm();

@@ -1,6 +1,6 @@
-// One row times a panel with AVX2: as fast as the weights arrive, and exact.
+// One to three rows times some panels with AVX2: as fast as the weights arrive, and exact.
 //
-// For one row, widening the weights would cost as much as the products. Instead the row is split into nibbles,
+// For so few rows, widening the weights would cost as much as the products. Instead a row is split into nibbles,
 // code = 16 * high + low, both in [0, 15]: vpmaddubsw(nibbles, weights) is then at most 2 * 15 * 128 = 3840 in
 // magnitude, eight of them fit s16, and only then are the sums widened:
 //
@@ -37,52 +37,120 @@ inline void prepare_nibbles(const void* codes, bool is_unsigned, int32_t, int64_
   }
 }
 
-// Sums of 8 and of 8 columns, s16 pairs.
-struct nibble_sums {
-  __m256i high[2], low[2];
-};
-
-inline void add_step(nibble_sums& s, const uint8_t* row, const uint8_t* panel) noexcept {
-  int32_t four[2];
-  __builtin_memcpy(four, row, sizeof four);
-  const __m256i high = _mm256_set1_epi32(four[0]), low = _mm256_set1_epi32(four[1]);
-  const __m256i w0 = load_ymm(panel), w1 = load_ymm(panel + 32);
-  s.high[0] = fenced(_mm256_add_epi16(s.high[0], _mm256_maddubs_epi16(high, w0)));
-  s.high[1] = fenced(_mm256_add_epi16(s.high[1], _mm256_maddubs_epi16(high, w1)));
-  s.low[0] = fenced(_mm256_add_epi16(s.low[0], _mm256_maddubs_epi16(low, w0)));
-  s.low[1] = fenced(_mm256_add_epi16(s.low[1], _mm256_maddubs_epi16(low, w1)));
+// Four bytes, eight times. GCC 12 merges two such neighbouring loads into one of 64 bits and takes that apart with
+// shifts and moves between register files: six instructions for two.
+inline __m256i broadcast4(const uint8_t* p) noexcept {
+#if defined(QUANTAL_EMULATE)
+  int32_t four;
+  __builtin_memcpy(&four, p, sizeof four);
+  return _mm256_set1_epi32(four);
+#else
+  __m256i x;
+  __asm__("vpbroadcastd {%1, %0|%0, %1}" : "=x"(x) : "m"(*reinterpret_cast<const uint8_t(*)[4]>(p)));
+  return x;
+#endif
 }
 
-inline __m256i flush(__m256i sum, __m256i high, __m256i low) noexcept {
-  const __m256i h = _mm256_madd_epi16(high, _mm256_set1_epi16(16));
-  return _mm256_add_epi32(sum, _mm256_add_epi32(h, _mm256_madd_epi16(low, _mm256_set1_epi16(1))));
+// s16 sums of `Rows` rows and 16 * `Panels` columns: 12 vectors at most. The s32 sums stay in L1.
+template <int32_t Rows, int32_t Panels>
+struct nibble_sums {
+  __m256i high[Rows][2 * Panels], low[Rows][2 * Panels];
+};
+
+template <bool First>
+inline void add_nibbles(__m256i& sum, __m256i nibbles, __m256i weights) noexcept {
+  const __m256i product = _mm256_maddubs_epi16(nibbles, weights);
+  sum = fenced(First ? product : _mm256_add_epi16(sum, product));
+}
+
+// One step; the first sets the sums.
+template <bool First, int32_t Rows, int32_t Panels>
+[[gnu::always_inline]] inline void add_step(nibble_sums<Rows, Panels>& s, const uint8_t* const (&row)[Rows], int64_t at,
+                                            const uint8_t* panel, int64_t panel_step) noexcept {
+  __m256i w[2 * Panels];  // loaded once, not as an operand of each product
+#pragma GCC unroll 4
+  for (int32_t c = 0; c < 2 * Panels; ++c) w[c] = fenced(load_ymm(panel + c / 2 * panel_step + c % 2 * 32));
+#pragma GCC unroll 3
+  for (int32_t i = 0; i < Rows; ++i) {
+    const __m256i high = broadcast4(row[i] + at);
+#pragma GCC unroll 4
+    for (int32_t c = 0; c < 2 * Panels; ++c) add_nibbles<First>(s.high[i][c], high, w[c]);
+    const __m256i low = broadcast4(row[i] + at + 4);
+#pragma GCC unroll 4
+    for (int32_t c = 0; c < 2 * Panels; ++c) add_nibbles<First>(s.low[i][c], low, w[c]);
+  }
+}
+
+// `steps` (1 .. 8; 8 where they are `Whole`) steps in s16, then into the s32 sums [panel][row][16].
+template <bool Whole, int32_t Rows, int32_t Panels>
+[[gnu::always_inline]] inline void add_steps(int32_t* sums, const uint8_t* const (&row)[Rows], int64_t at,
+                                             const uint8_t* panel, int64_t panel_step, int64_t steps) noexcept {
+  nibble_sums<Rows, Panels> s;
+  add_step<true>(s, row, at, panel, panel_step);
+  if constexpr (Whole) {
+#pragma GCC unroll 8
+    for (int32_t k = 1; k < 8; ++k) add_step<false>(s, row, at + 8 * k, panel + 64 * k, panel_step);
+  } else {
+    for (int64_t k = 1; k < steps; ++k) add_step<false>(s, row, at + 8 * k, panel + 64 * k, panel_step);
+  }
+  const __m256i sixteen = _mm256_set1_epi16(16), one = _mm256_set1_epi16(1);
+#pragma GCC unroll 3
+  for (int32_t i = 0; i < Rows; ++i)
+#pragma GCC unroll 4
+    for (int32_t c = 0; c < 2 * Panels; ++c) {
+      int32_t* at_sum = sums + (c / 2 * Rows + i) * 16 + c % 2 * 8;
+      const __m256i x = _mm256_add_epi32(_mm256_madd_epi16(s.high[i][c], sixteen), _mm256_madd_epi16(s.low[i][c], one));
+      store_ymm(at_sum, _mm256_add_epi32(load_ymm(at_sum), x));
+    }
+}
+
+// `Rows` rows times `Panels` panels, the first of which is `first`.
+template <int32_t Rows, int32_t Panels>
+inline void nibble_panels(const block_args& a, int32_t first) noexcept {
+  const uint8_t* panel = static_cast<const uint8_t*>(a.panel) + first * a.panel_step;
+  int32_t* sums = a.acc + first * Rows * 16;
+  if (!a.accumulate)
+    for (int32_t i = 0; i < Rows * Panels * 16; i += 8) store_ymm(sums + i, fenced(_mm256_setzero_si256()));
+  const bool far = a.steps >= 512;  // deep panels come from L3 or memory; nearer ones are slowed by prefetching
+  const int64_t bytes = a.steps * 8, whole = bytes & ~int64_t{63};
+  for (int32_t t = 0; t < a.tap_count; ++t) {
+    const uint8_t* row[Rows];
+#pragma GCC unroll 3
+    for (int32_t i = 0; i < Rows; ++i) row[i] = static_cast<const uint8_t*>(a.rows[i]) + a.taps[t];
+    int64_t at = 0;
+    for (; at < whole; at += 64, panel += 512) {
+      if (far)
+        for (int32_t i = 0; i < Panels * 512; i += 64)
+          _mm_prefetch(reinterpret_cast<const char*>(panel + i / 512 * a.panel_step + 4096 + i % 512), _MM_HINT_T0);
+      add_steps<true, Rows, Panels>(sums, row, at, panel, a.panel_step, 8);
+    }
+    if (at == bytes) continue;
+    add_steps<false, Rows, Panels>(sums, row, at, panel, a.panel_step, (bytes - at) / 8);
+    panel += (bytes - at) * 8;
+  }
 }
 
 inline void block_nibbles(const block_args& a) noexcept {
-  const __m256i zero = _mm256_setzero_si256();
-  __m256i sum0 = a.accumulate ? load_ymm(a.acc) : zero, sum1 = a.accumulate ? load_ymm(a.acc + 8) : zero;
-  const uint8_t* panel = static_cast<const uint8_t*>(a.panel);
-  const bool far = a.steps >= 512;  // deep panels come from L3 or memory; nearer ones are slowed by prefetching
-  for (int32_t t = 0; t < a.tap_count; ++t) {
-    const uint8_t* row = static_cast<const uint8_t*>(a.rows[0]) + a.taps[t];
-    int64_t left = a.steps;
-    for (; left >= 8; left -= 8, row += 64, panel += 512) {
-      nibble_sums s = {{zero, zero}, {zero, zero}};
-      if (far)
-        for (int32_t i = 0; i < 512; i += 64)
-          _mm_prefetch(reinterpret_cast<const char*>(panel + 4096 + i), _MM_HINT_T0);
-#pragma GCC unroll 8
-      for (int32_t i = 0; i < 8; ++i) add_step(s, row + 8 * i, panel + 64 * i);
-      sum0 = flush(sum0, s.high[0], s.low[0]);
-      sum1 = flush(sum1, s.high[1], s.low[1]);
-    }
-    nibble_sums s = {{zero, zero}, {zero, zero}};
-    for (; left > 0; --left, row += 8, panel += 64) add_step(s, row, panel);
-    sum0 = flush(sum0, s.high[0], s.low[0]);
-    sum1 = flush(sum1, s.high[1], s.low[1]);
+  int32_t i = 0;
+  if (a.live_rows == 3) {
+    for (; i < a.panels; ++i) nibble_panels<3, 1>(a, i);
+  } else if (a.live_rows == 2) {
+    for (; i < a.panels; ++i) nibble_panels<2, 1>(a, i);
+  } else {
+    for (; i + 2 <= a.panels; i += 2) nibble_panels<1, 2>(a, i);
+    if (i < a.panels) nibble_panels<1, 1>(a, i);
   }
-  store_ymm(a.acc, sum0);
-  store_ymm(a.acc + 8, sum1);
+}
+
+// Several panels' blocks.
+inline bool store_panels(const store_args& a) noexcept {
+  if (a.panels == 1) return store_block(a);
+  store_args one = a;
+  one.live_columns = 16;
+  for (int32_t i = 1; i < a.panels; ++i, next_panel(one, 16))
+    if (!store_block(one)) return false;
+  one.live_columns = a.live_columns;
+  return store_block(one);
 }
 
 }  // namespace QUANTAL_KERNEL_COPY
