@@ -125,7 +125,7 @@ constexpr void choose_tiles(conv_plan& p, size_t width, const conv_tiling& force
   constexpr int64_t budget = 256 * 1024;
   const int64_t element = lhs_bytes(*p.leaf), columns = p.leaf->layout.columns;
   const int64_t channels = l.shape.in_c > 0 ? l.shape.in_c : 1;
-  const int64_t least = divide_up(p.taps * p.tap_depth * columns, channels * element) + 2 * p.leaf->rows;
+  const int64_t least = divide_up(p.taps * p.tap_depth * columns, channels * element) + 2 * register_rows(*p.leaf);
   const int64_t pixel = p.pixel_bytes > 0 ? p.pixel_bytes : 1;
   const int64_t pixels = budget / pixel;  // that fit
   p.tile_w = l.out_w;
@@ -160,7 +160,7 @@ constexpr void choose_tiles(conv_plan& p, size_t width, const conv_tiling& force
 // A wide chunk and the windows that meet it share a 32 KiB L1.
 constexpr void choose_conv_chunks(conv_plan& p) noexcept {
   const gemm_leaf& leaf = *p.leaf;
-  p.wide = leaf.block_wide != nullptr && p.tile_h * p.tile_w > 2 * leaf.rows;
+  p.wide = leaf.block_wide != nullptr && p.tile_h * p.tile_w >= leaf.wide_from;
   p.chunk_taps = p.taps;
   p.chunk_steps = p.tap_steps;
   if (!p.wide || p.tap_steps == 0) return;

@@ -50,10 +50,10 @@ struct block_args {
   int64_t row_step = 0;               // bytes from each row to the next, if always the same; else 0
   const int64_t* taps = nullptr;      // bytes added to every row pointer
   int32_t tap_count = 0;
-  int64_t steps = 0;  // of each tap; 0: nothing is added
+  int32_t panels = 1;  // 1 .. panels of the leaf
+  int64_t steps = 0;   // of each tap; 0: nothing is added
   const void* panel = nullptr;
-  int32_t panels = 1;         // 1 .. panels of the leaf
-  int64_t panel_step = 0;     // bytes from each of them to the next
+  int64_t panel_step = 0;     // bytes from each panel to the next
   int32_t live_rows = 0;      // 1 .. rows
   int32_t live_columns = 0;   // 1 .. columns, of the last panel; the accumulators of others need not be formed
   bool lhs_unsigned = false;  // form codes: u8
@@ -122,8 +122,9 @@ struct pack_args {
 struct gemm_leaf {
   const char* isa = nullptr;
   panel_layout layout;
-  int32_t rows = 0;    // of a block
-  int32_t panels = 1;  // neighbours that block and store take at once, where no depth is cut
+  int32_t rows = 0;           // of a block
+  int32_t register_rows = 0;  // a block takes its rows in groups of at most so many, as even as possible; 0: all
+  int32_t panels = 1;         // neighbours that block and store take at once, where no depth is cut
   lhs_form form = lhs_form::u8;
 
   // One row of k codes -> the form, [k, padded_k) zero. s16_centred subtracts the zero point, u8 and s8 flip the other
@@ -141,6 +142,7 @@ struct gemm_leaf {
   void (*widen)(const void* panel, int64_t steps, void* out) noexcept = nullptr;
   void (*block_wide)(const block_args& a) noexcept = nullptr;
   int32_t wide_bytes = 0;  // of one step
+  int32_t wide_from = 0;   // rows: with fewer, widening a panel does not pay
 
   // Writes a block; false, with nothing written, for what it has no fast form of (store_block of gemm_epilogue.hpp
   // then has). It decides by type, rule and residual_type alone; with rows = 0 it only answers.
@@ -159,6 +161,11 @@ struct gemm_leaf {
 // Bytes of one prepared lhs element.
 constexpr int64_t lhs_bytes(const gemm_leaf& leaf) noexcept {
   return leaf.form == lhs_form::s16_centred || leaf.form == lhs_form::u8_nibbles ? 2 : 1;
+}
+
+// Rows that a block keeps in registers at once.
+constexpr int32_t register_rows(const gemm_leaf& leaf) noexcept {
+  return leaf.register_rows == 0 ? leaf.rows : leaf.register_rows;
 }
 
 // May codes of this sign be read in place?

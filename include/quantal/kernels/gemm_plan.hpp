@@ -174,7 +174,7 @@ constexpr int32_t folded_zero_point(const gemm_leaf& leaf, const gemm_plan& p) n
 
 // How many rows and panels a task takes: rows that fit most of a 512 KiB L2, and enough tasks for `width` threads.
 constexpr void choose_tasks(gemm_plan& p, size_t width, const gemm_blocking& forced) noexcept {
-  const int64_t rows = p.leaf->rows, m = p.shape.m;
+  const int64_t rows = register_rows(*p.leaf), m = p.shape.m;
   int64_t fit = int64_t{448 * 1024} / static_cast<int64_t>(p.lhs_row_bytes) / rows * rows;
   if (fit < 2 * rows) fit = 2 * rows;
   const int64_t row_tasks = m == 0 ? 0 : divide_up(m, fit);
@@ -193,10 +193,10 @@ constexpr void choose_tasks(gemm_plan& p, size_t width, const gemm_blocking& for
 // Wide panels or not, and chunks of depths: a wide chunk and the rows that meet it share a 32 KiB L1.
 constexpr void choose_chunks(gemm_plan& p, const gemm_blocking& forced) noexcept {
   const gemm_leaf& leaf = *p.leaf;
-  p.wide = leaf.block_wide != nullptr && p.shape.m > 2 * leaf.rows;
+  p.wide = leaf.block_wide != nullptr && p.shape.m >= leaf.wide_from;
   if (forced.wide >= 0) p.wide = leaf.block_wide != nullptr && forced.wide > 0;
   int64_t limit = p.steps;
-  if (p.wide) limit = 16 * 1024 / leaf.wide_bytes;
+  if (p.wide) limit = 24 * 1024 / leaf.wide_bytes;
   if (p.long_sum && limit > 32768 / leaf.layout.depth) limit = 32768 / leaf.layout.depth;
   if (limit < 1) limit = 1;
   p.chunk_steps = p.steps == 0 ? 1 : divide_up(p.steps, divide_up(p.steps, limit));

@@ -159,7 +159,7 @@ struct gemm_task {
         call.correct(parts_of(reinterpret_cast<const uint8_t*>(parts.bias) + i * a.panel_step, l), row_sums, row,
                      a.live_rows, a.acc + i * a.live_rows * l.columns);
     store_args& s = pending[turn];
-    call.set_panel(s, parts);
+    if (p.overlaps) call.set_panel(s, parts);
     call.set_block(s, a, row, column);
     if (!p.overlaps) {
       store_block(*p.leaf, s, call.table());
@@ -180,21 +180,18 @@ struct gemm_task {
     static constexpr int64_t no_tap = 0;
     const void* rows[max_leaf_rows];
     const int64_t before = column + (panels - 1) * leaf.layout.columns, left_columns = p.shape.n - before;
-    // All members at once: GCC 12 zeroes a struct of this size with `rep stos`, which takes as long as a short block.
-    block_args a = {rows,
-                    p.in_place ? p.lhs_stride : static_cast<int64_t>(p.lhs_row_bytes),
-                    &no_tap,
-                    /*tap_count*/ 1,
-                    steps,
-                    parts.weights + step0 * leaf.layout.depth * leaf.layout.columns,
-                    static_cast<int32_t>(panels),
-                    static_cast<int64_t>(p.panel_stride),
-                    leaf.rows,
-                    left_columns < leaf.layout.columns ? static_cast<int32_t>(left_columns) : leaf.layout.columns,
-                    p.lhs == dtype::u8,
-                    /*accumulate*/ step0 > 0 && !p.long_sum,
-                    acc(),
-                    /*pending*/ nullptr};
+    block_args a;
+    a.rows = rows;
+    a.row_step = p.in_place ? p.lhs_stride : static_cast<int64_t>(p.lhs_row_bytes);
+    a.taps = &no_tap;
+    a.tap_count = 1;
+    a.panels = static_cast<int32_t>(panels);
+    a.steps = steps;
+    a.panel = parts.weights + step0 * leaf.layout.depth * leaf.layout.columns;
+    a.panel_step = static_cast<int64_t>(p.panel_stride);
+    a.live_columns = left_columns < leaf.layout.columns ? static_cast<int32_t>(left_columns) : leaf.layout.columns;
+    a.lhs_unsigned = p.lhs == dtype::u8;
+    a.accumulate = step0 > 0 && !p.long_sum;
     const int64_t chunk_bytes = steps * leaf.layout.depth * leaf.layout.columns;
     // What the next chunk widens is fetched into L2 meanwhile (an address: it may lie past the end).
     uintptr_t next = reinterpret_cast<uintptr_t>(a.panel) + static_cast<uintptr_t>(chunk_bytes);
@@ -204,11 +201,16 @@ struct gemm_task {
     }
     const bool one_chunk = p.chunk_steps >= p.steps, last = step0 + steps >= p.steps;
     const int32_t block_size = leaf.rows * leaf.layout.columns;
-    // Blocks as even as possible: 13 rows are 5 + 4 + 4, not 6 + 6 + 1.
-    const int64_t blocks = row_count <= leaf.rows ? 1 : divide_up(row_count, leaf.rows);
-    const int64_t fetched = p.wide && blocks > 0 ? chunk_bytes / blocks : 0;
-    for (int64_t i = 0, left = blocks; left > 0; --left, i += a.live_rows) {
-      a.live_rows = static_cast<int32_t>(left == 1 ? row_count - i : divide_up(row_count - i, left));
+    // Groups of rows as even as possible: 13 rows are 5 + 4 + 4, not 6 + 6 + 1.
+    const int32_t most = register_rows(leaf), at_once = leaf.rows / most;
+    const int64_t groups = row_count <= most ? 1 : divide_up(row_count, most);
+    const int64_t fewest = groups == 1 ? row_count : row_count / groups;
+    int64_t larger = row_count - fewest * groups;
+    const int64_t fetched = p.wide ? chunk_bytes * at_once / groups : 0;
+    for (int64_t i = 0, left = groups; left > 0; left -= at_once, i += a.live_rows) {
+      const int64_t taken = left < at_once ? left : at_once, more = larger < taken ? larger : taken;
+      larger -= more;
+      a.live_rows = static_cast<int32_t>(fewest * taken + more);
       a.acc = one_chunk ? acc() + turn * block_size : acc() + i * leaf.layout.columns;
       a.pending = waiting ? &pending[turn ^ 1] : nullptr;
       set_rows(a, rows, i, step0 * leaf.layout.depth);
@@ -229,6 +231,7 @@ struct gemm_task {
     const uint8_t* at =
         static_cast<const uint8_t*>(call.b.packed) + packed_prefix + static_cast<uint64_t>(index) * p.panel_stride;
     const const_panel_parts parts = parts_of(at, l);
+    if (!p.overlaps) call.set_panel(pending[0], parts);
     int64_t step = 0;
     do {
       const int64_t steps = p.steps - step < p.chunk_steps ? p.steps - step : p.chunk_steps;

@@ -9,6 +9,7 @@
 //
 // Two multiplies and four additions a cycle: the adds fill what the multiplies leave, there is no slot for widening. So
 // a panel that several row blocks share is widened once into L1; with few rows the packed bytes are widened on the fly.
+// A call takes four such blocks of rows: where depth is small, calls and the store's constants cost as much as products.
 #pragma once
 #include "quantal/kernels/copy.hpp"
 #if defined(__AVX2__) || defined(QUANTAL_EMULATE)
@@ -19,7 +20,8 @@
 namespace quantal::kernels::avx2 {
 inline namespace QUANTAL_KERNEL_COPY {
 
-inline constexpr int32_t gemm_rows = 6;
+inline constexpr int32_t gemm_rows = 6;    // in registers
+inline constexpr int32_t block_rows = 24;  // of a block: four times, for one call and one start of the store
 
 inline __m256i load_pair(const void* p) noexcept {
   int32_t pair;
@@ -84,19 +86,20 @@ inline void add_packed(__m256i (&sum)[Rows][Halves], const uint8_t* const (&row)
 
 // One half: only the first 8 columns are live, the sums of the others are not formed.
 template <int32_t Rows, int32_t Halves, bool Wide>
-inline void block_of(const block_args& a) noexcept {
+inline void block_of(const block_args& a, int32_t first) noexcept {
+  int32_t* acc = a.acc + 16 * first;
   __m256i sum[Rows][Halves];
 #pragma GCC unroll 6
   for (int32_t i = 0; i < Rows; ++i)
 #pragma GCC unroll 2
     for (int32_t h = 0; h < Halves; ++h)
-      sum[i][h] = a.accumulate ? load_ymm(a.acc + 16 * i + 8 * h) : _mm256_setzero_si256();
+      sum[i][h] = a.accumulate ? load_ymm(acc + 16 * i + 8 * h) : _mm256_setzero_si256();
   const uint8_t* panel = static_cast<const uint8_t*>(a.panel);
   const int64_t bytes = a.steps * 8;
   for (int32_t t = 0; t < a.tap_count && bytes > 0; ++t) {
     const uint8_t* row[Rows];
 #pragma GCC unroll 6
-    for (int32_t i = 0; i < Rows; ++i) row[i] = static_cast<const uint8_t*>(a.rows[i]) + a.taps[t];
+    for (int32_t i = 0; i < Rows; ++i) row[i] = static_cast<const uint8_t*>(a.rows[first + i]) + a.taps[t];
     int64_t d = 0;
     do {
       if constexpr (Wide) {
@@ -119,27 +122,34 @@ inline void block_of(const block_args& a) noexcept {
 #pragma GCC unroll 6
   for (int32_t i = 0; i < Rows; ++i)
 #pragma GCC unroll 2
-    for (int32_t h = 0; h < Halves; ++h) store_ymm(a.acc + 16 * i + 8 * h, sum[i][h]);
+    for (int32_t h = 0; h < Halves; ++h) store_ymm(acc + 16 * i + 8 * h, sum[i][h]);
 }
 
+// Rows [first, first + live).
 template <int32_t Halves, bool Wide>
-inline void block_halves(const block_args& a) noexcept {
-  switch (a.live_rows) {
-    case 1: block_of<1, Halves, Wide>(a); break;
-    case 2: block_of<2, Halves, Wide>(a); break;
-    case 3: block_of<3, Halves, Wide>(a); break;
-    case 4: block_of<4, Halves, Wide>(a); break;
-    case 5: block_of<5, Halves, Wide>(a); break;
-    default: block_of<6, Halves, Wide>(a);
+inline void block_group(const block_args& a, int32_t first, int32_t live) noexcept {
+  switch (live) {
+    case 1: block_of<1, Halves, Wide>(a, first); break;
+    case 2: block_of<2, Halves, Wide>(a, first); break;
+    case 3: block_of<3, Halves, Wide>(a, first); break;
+    case 4: block_of<4, Halves, Wide>(a, first); break;
+    case 5: block_of<5, Halves, Wide>(a, first); break;
+    default: block_of<6, Halves, Wide>(a, first);
   }
 }
 
 template <bool Wide>
 inline void block_any(const block_args& a) noexcept {
-  if (a.live_columns <= 8)
-    block_halves<1, Wide>(a);
-  else
-    block_halves<2, Wide>(a);
+  const int32_t groups = (a.live_rows + gemm_rows - 1) / gemm_rows;
+  const int32_t fewest = a.live_rows / groups, larger = a.live_rows - fewest * groups;
+  for (int32_t i = 0, first = 0; i < groups; ++i) {
+    const int32_t live = fewest + (i < larger ? 1 : 0);
+    if (a.live_columns <= 8)
+      block_group<1, Wide>(a, first, live);
+    else
+      block_group<2, Wide>(a, first, live);
+    first += live;
+  }
 }
 
 inline void prepare_s16(const void* codes, bool is_unsigned, int32_t zero_point, int64_t k, int64_t padded,
@@ -193,7 +203,9 @@ constexpr gemm_leaf make_gemm() noexcept {
   gemm_leaf leaf;
   leaf.isa = "avx2";
   leaf.layout = layout16;
-  leaf.rows = gemm_rows;
+  leaf.rows = block_rows;
+  leaf.register_rows = gemm_rows;
+  leaf.wide_from = 2 * gemm_rows + 1;
   leaf.form = lhs_form::s16_centred;
   leaf.prepare = prepare_s16;
   leaf.sum = sum_codes;

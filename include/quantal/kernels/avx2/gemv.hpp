@@ -86,12 +86,16 @@ template <bool Whole, int32_t Rows, int32_t Panels>
 [[gnu::always_inline]] inline void add_steps(int32_t* sums, const uint8_t* const (&row)[Rows], int64_t at,
                                              const uint8_t* panel, int64_t panel_step, int64_t steps) noexcept {
   nibble_sums<Rows, Panels> s;
-  add_step<true>(s, row, at, panel, panel_step);
   if constexpr (Whole) {
+    add_step<true>(s, row, at, panel, panel_step);
 #pragma GCC unroll 8
     for (int32_t k = 1; k < 8; ++k) add_step<false>(s, row, at + 8 * k, panel + 64 * k, panel_step);
   } else {
-    for (int64_t k = 1; k < steps; ++k) add_step<false>(s, row, at + 8 * k, panel + 64 * k, panel_step);
+#pragma GCC unroll 3
+    for (int32_t i = 0; i < Rows; ++i)
+#pragma GCC unroll 4
+      for (int32_t c = 0; c < 2 * Panels; ++c) s.high[i][c] = s.low[i][c] = _mm256_setzero_si256();
+    for (int64_t k = 0; k < steps; ++k) add_step<false>(s, row, at + 8 * k, panel + 64 * k, panel_step);
   }
   const __m256i sixteen = _mm256_set1_epi16(16), one = _mm256_set1_epi16(1);
 #pragma GCC unroll 3
