@@ -260,6 +260,43 @@ TEST_CASE("moments: P5 every kernel's sums equal those of values added one by on
   CHECK(compared >= 300);
 }
 
+TEST_CASE("statistics and ranges do not depend on the host's rounding mode") {
+  method_options aligned, tool;
+  tool.histogram_grid = grid::onnxruntime;
+  tool.bins = 300;
+  std::vector<std::vector<float>> batches;
+  generator r(5);
+  for (int b = 0; b < 6; ++b) {
+    batches.emplace_back();
+    for (int i = 0; i < 800; ++i) batches.back().push_back(static_cast<float>((r.uniform() - 0.4) * (1 + b * b)));
+  }
+  const auto ranges = [&](int mode, std::vector<statistics>& kept) {
+    std::vector<double> ends;
+    bool ok = true;
+    std::fesetround(mode);
+    for (const method* m : methods())
+      for (const method_options& o : {aligned, tool}) {
+        const auto seen = m->make_observer(o);
+        for (const auto& x : batches) ok = static_cast<bool>(seen->observe(x.data(), 1, 1, x.size())) && ok;
+        kept.push_back(seen->stats().channels[0]);
+        const auto clipped = m->clip(kept.back(), o);  // onnxruntime's grid has no answer for some
+        ends.push_back(clipped ? clipped->min : 1);
+        ends.push_back(clipped ? clipped->max : -1);
+      }
+    std::fesetround(FE_TONEAREST);
+    REQUIRE(ok);
+    return ends;
+  };
+  std::vector<statistics> nearest;
+  const std::vector<double> wanted = ranges(FE_TONEAREST, nearest);
+  for (const int mode : {FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO}) {
+    std::vector<statistics> kept;
+    CAPTURE(mode);
+    CHECK((ranges(mode, kept) == wanted));
+    CHECK((kept == nearest));
+  }
+}
+
 TEST_CASE("c6: the moving average is torch's") {
   method_options o;
   o.averaging_constant = 0.1;

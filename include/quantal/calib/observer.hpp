@@ -12,6 +12,7 @@
 #include <memory>
 #include <vector>
 
+#include "quantal/base/fp_env.hpp"
 #include "quantal/base/result.hpp"
 #include "quantal/calib/statistics.hpp"
 #include "quantal/kernels/elementwise.hpp"
@@ -45,7 +46,7 @@ class observer {
     if (!channels_.empty())
       return error{
           status::count, "values were observed per channel before, now per tensor", {}, "use one observer for each"};
-    if (count != 0) see(x, count);
+    if (count != 0) see_in_default_env(x, count);
     return {};
   }
 
@@ -136,6 +137,13 @@ class observer {
   mutable statistics stats_;
 
  private:
+  // Not inlined: no arithmetic moves out of the standard rounding mode.
+  void see_in_default_env(const float* x, std::size_t count) {
+    const default_fp_env env;
+    see_all(x, count);
+  }
+  [[gnu::noinline]] void see_all(const float* x, std::size_t count) { see(x, count); }
+
   static std::vector<float> floats_of(const tensor_view& v) {
     const auto count = static_cast<std::size_t>(v.elements());
     std::vector<std::uint64_t> dense((count * bits_of(v.type) / 8 + 7) / 8);

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "quantal/base/fp_env.hpp"
 #include "quantal/base/result.hpp"
 #include "quantal/calib/observers/all.hpp"
 #include "quantal/calib/statistics.hpp"
@@ -74,7 +75,7 @@ struct method {
                    {},
                    "choose an integer type"};
     if (s.min == 0 && s.max == 0) return range{0, 0, true, 0};
-    QUANTAL_TRY(r, function(s, options, target));
+    QUANTAL_TRY(r, call_in_default_env(s, options, target));
     if (!std::isfinite(r.min) || !std::isfinite(r.max) || r.min > r.max)
       return error{
           status::internal, std::string(name) + " produced no usable range", {}, "report this, with the statistics"};
@@ -113,6 +114,14 @@ struct method {
   }
 
  private:
+  // Not inlined: no arithmetic moves out of the standard rounding mode.
+  result<range> call_in_default_env(const statistics& s, const method_options& o, const quant_target& t) const {
+    const default_fp_env env;
+    return call(s, o, t);
+  }
+  [[gnu::noinline]] result<range> call(const statistics& s, const method_options& o, const quant_target& t) const {
+    return function(s, o, t);
+  }
   static error bad_option(const char* option, const char* advice) {
     return {status::argument, "value out of range", std::string("option ") + option, advice};
   }
