@@ -48,7 +48,7 @@ inline double moment_power(int32_t exponent) noexcept {  // 2^exponent, a normal
 // Nothing is moved or cancelled across it, also with -ffast-math.
 template <class Vector>
 [[gnu::always_inline]] inline void moment_fence(Vector& v) noexcept {
-#if defined(__SSE2__)
+#if defined(__SSE2__) && !defined(QUANTAL_EMULATE)  // emulated vectors may be wider than a register
   __asm__("" : "+x"(v));
 #elif defined(__aarch64__)
   __asm__("" : "+w"(v));
