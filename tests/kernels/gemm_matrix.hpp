@@ -143,7 +143,7 @@ class leaf_matrix {
                 weights[static_cast<std::size_t>((t * depth + d) * l.columns + c)]);
         wanted[static_cast<std::size_t>(i * l.columns + c)] = static_cast<std::int32_t>(sum);
       }
-    if (leaf_.begin != nullptr) leaf_.begin();
+    if (leaf_.begin != nullptr) leaf_.begin(0);
     leaf_.block(a);
     if (leaf_.end != nullptr) leaf_.end();
     bool right = true;

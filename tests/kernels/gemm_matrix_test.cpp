@@ -55,6 +55,43 @@ TEST_CASE("native leaves, a small matrix", "[.small]") {
   std::printf("\n");
 }
 
+// One of rows and four of weights for four products where one block of rows meets the panels, else three for two; the
+// rest of the rows is such a block.
+TEST_CASE("AMX: the arrangement of tiles follows the rows") {
+  std::size_t count = 0;
+  const gemm_leaf* const* leaves = emulated_leaves(count);
+  const gemm_leaf* amx = nullptr;
+  for (std::size_t i = 0; i < count; ++i)
+    if (std::string(leaves[i]->isa) == "amx") amx = leaves[i];
+  REQUIRE(amx != nullptr);
+  struct row {
+    gemm_shape shape;
+    int loads, products, live;
+  };
+  constexpr int steps = 10, deep = 32;  // of 64 depths; deep: two chunks, so that whole blocks load their sums once
+  const row rows[] = {{{16, 64, 640}, 5 * steps, 4 * steps, 6},
+                      {{3, 64, 640}, 5 * steps, 4 * steps, 6},
+                      {{7, 48, 640}, 4 * steps, 3 * steps, 5},
+                      {{7, 96, 640}, (5 + 3) * steps, (4 + 2) * steps, 6},
+                      {{32, 64, 640}, 2 * 2 * 3 * steps, 2 * 2 * 2 * steps, 4},
+                      {{33, 64, 640}, (2 * 2 * 3 + 5) * steps, (2 * 2 * 2 + 4) * steps, 6},
+                      {{16, 64, 2048}, 5 * deep, 4 * deep, 6},
+                      {{33, 64, 2048}, (2 * 2 * 3 + 5) * deep + 2 * 2 * 2, (2 * 2 * 2 + 4) * deep, 6}};
+  for (const row& r : rows) {
+    CAPTURE(r.shape.m, r.shape.n, r.shape.k);
+    heap_memory memory;
+    gemm_problem p(r.shape, {dtype::u8, dtype::s8, dtype::s8}, 5, memory);
+    const std::vector<std::uint8_t> wanted = p.reference();
+    take_tile_work();
+    CHECK(p.run(*amx) == wanted);
+    const tile_work work = take_tile_work();
+    CHECK(work.loads == r.loads);
+    CHECK(work.products == r.products);
+    CHECK(work.most_live == r.live);
+    CHECK(std::string(tile_complaint()) == "");
+  }
+}
+
 TEST_CASE("no required instruction set is missing") {
   for (const isa_row& row : isa_list) {
     const isa_kernels* own = compiled_kernels(row.id);

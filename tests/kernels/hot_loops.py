@@ -3,8 +3,8 @@
 
 A hot loop is the smallest loop around a multiply instruction (vpmaddwd, vpdpbusd, sdot...). In it no vector
 register may be stored on the stack: GCC 12 does that to vpdpbusd loops unless they are compiled with care, and halves
-their speed without a word. Packing is not looked at. For AMX, whose sums cannot be spilled: three tile loads for two products, and no
-configuration inside the loop.
+their speed without a word. Packing is not looked at. For AMX, whose sums cannot be spilled: one tile load
+for each tile of sums and one more, and no configuration inside the loop.
 
     hot_loops.py [--objdump TOOL] ARCHIVE ISA...        checks its members <isa>.cpp.o; or OBJECT..., named so
     hot_loops.py --plant COMPILER                       a block of 56 sums in 32 registers must be found guilty
@@ -83,7 +83,8 @@ def check_object(objdump, path, isa):
             if any(text.startswith("tdp") for text in loop):
                 tiles = True
                 loads = sum(1 for text in loop if text.startswith("tileload"))
-                if loads > count + 1 and loads * 2 > count * 3 + count % 2:
+                sums = len({text.split("%")[-1] for text in loop if text.startswith("tdp")})
+                if loads * sums > count * (sums + 1):  # one of rows, and one of weights for each tile of sums
                     problems.append(f"{where}: {loads} tile loads for {count} products")
                 problems += [f"{where}: {text}" for text in loop if re.match(r"(ld|st)tilecfg|tilerelease", text)]
             else:

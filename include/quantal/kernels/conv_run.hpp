@@ -323,7 +323,7 @@ inline void conv_call::task(uint64_t index, uint8_t* scratch) const noexcept {
   const int64_t end = p.panels - first < p.panels_per_task ? p.panels : first + p.panels_per_task;
   const default_fp_env standard;
   conv_task work{*this, p, l, scratch, image, y0, x0, h, w, {}, {}, 0, false};
-  if (p.leaf->begin != nullptr) p.leaf->begin();
+  if (p.leaf->begin != nullptr) p.leaf->begin(0);
   work.run(first, end);
   if (p.leaf->end != nullptr) p.leaf->end();
 }

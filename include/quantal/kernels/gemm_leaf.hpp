@@ -58,6 +58,7 @@ struct block_args {
   int32_t live_columns = 0;   // 1 .. columns, of the last panel; the accumulators of others need not be formed
   bool lhs_unsigned = false;  // form codes: u8
   bool accumulate = false;    // acc += instead of acc =
+  int32_t begun = 0;          // what begin was told
   int32_t* acc = nullptr;     // [panels][live_rows][columns]
   // A finished block to be stored meanwhile (leaves with `overlaps`); null: none.
   const store_args* pending = nullptr;
@@ -152,10 +153,13 @@ struct gemm_leaf {
   const gemm_leaf* few_rows = nullptr;
   int32_t few_rows_limit = 0;
 
-  // Around each task, on its thread (AMX: tile configuration). Null: nothing.
-  void (*begin)() noexcept = nullptr;
+  // Around each task, on its thread (AMX: tile configuration). Null: nothing. `rows`: all blocks up to the next begin
+  // or end have exactly so many (block_args.begun says it again); 0: any.
+  void (*begin)(int32_t rows) noexcept = nullptr;
   void (*end)() noexcept = nullptr;
-  bool overlaps = false;  // block runs `pending`, which `store` has accepted
+  bool overlaps = false;      // block runs `pending`, which `store` has accepted
+  bool whole_blocks = false;  // fewer rows do not cost less: blocks are cut whole, the rest is one block, begun anew
+  int32_t chunk_steps = 0;    // of a panel that stays in L1 while blocks of rows meet it; 0: any
 };
 
 // Bytes of one prepared lhs element.

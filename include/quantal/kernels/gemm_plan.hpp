@@ -197,6 +197,7 @@ constexpr void choose_chunks(gemm_plan& p, const gemm_blocking& forced) noexcept
   if (forced.wide >= 0) p.wide = leaf.block_wide != nullptr && forced.wide > 0;
   int64_t limit = p.steps;
   if (p.wide) limit = 24 * 1024 / leaf.wide_bytes;
+  if (leaf.chunk_steps > 0 && p.shape.m > leaf.rows) limit = leaf.chunk_steps;
   if (p.long_sum && limit > 32768 / leaf.layout.depth) limit = 32768 / leaf.layout.depth;
   if (limit < 1) limit = 1;
   p.chunk_steps = p.steps == 0 ? 1 : divide_up(p.steps, divide_up(p.steps, limit));
@@ -207,7 +208,8 @@ constexpr void choose_workspace(gemm_plan& p) noexcept {
   const gemm_leaf& leaf = *p.leaf;
   const uint64_t rows = static_cast<uint64_t>(p.block_m), columns = static_cast<uint64_t>(leaf.layout.columns);
   const bool one_chunk = p.chunk_steps >= p.steps;
-  const uint64_t acc_rows = one_chunk ? static_cast<uint64_t>(leaf.rows * leaf.panels) * (p.overlaps ? 2 : 1) : rows;
+  const uint64_t block_rows = static_cast<uint64_t>(leaf.rows * leaf.panels) * (p.overlaps ? 2 : 1);
+  const uint64_t acc_rows = one_chunk || rows < block_rows ? block_rows : rows;
   p.sums_at = p.in_place ? 0 : round_up(rows * p.lhs_row_bytes + gemm_alignment, gemm_alignment);
   p.chunk_at = p.sums_at + round_up(rows * sizeof(int32_t), gemm_alignment);
   const uint64_t chunk = static_cast<uint64_t>(p.chunk_steps) * static_cast<uint64_t>(leaf.wide_bytes);

@@ -126,8 +126,10 @@ struct gemm_task {
   const gemm_call& call;
   const gemm_plan& p;
   uint8_t* scratch;
-  int64_t row0, row_count;
-  store_args* pending;  // two
+  int64_t row0;
+  store_args* pending;              // two
+  int64_t from = 0, row_count = 0;  // rows at work, from row0 on
+  int64_t chunk_steps = 0;
   int32_t turn = 0;
   bool waiting = false;
 
@@ -192,6 +194,7 @@ struct gemm_task {
     a.live_columns = left_columns < leaf.layout.columns ? static_cast<int32_t>(left_columns) : leaf.layout.columns;
     a.lhs_unsigned = p.lhs == dtype::u8;
     a.accumulate = step0 > 0 && !p.long_sum;
+    a.begun = begun();
     const int64_t chunk_bytes = steps * leaf.layout.depth * leaf.layout.columns;
     // What the next chunk widens is fetched into L2 meanwhile (an address: it may lie past the end).
     uintptr_t next = reinterpret_cast<uintptr_t>(a.panel) + static_cast<uintptr_t>(chunk_bytes);
@@ -199,15 +202,15 @@ struct gemm_task {
       leaf.widen(a.panel, steps, scratch + p.chunk_at);
       a.panel = scratch + p.chunk_at;
     }
-    const bool one_chunk = p.chunk_steps >= p.steps, last = step0 + steps >= p.steps;
-    const int32_t block_size = leaf.rows * leaf.layout.columns;
+    const bool one_chunk = chunk_steps >= p.steps, last = step0 + steps >= p.steps;
+    const int32_t block_size = leaf.rows * leaf.panels * leaf.layout.columns;
     // Groups of rows as even as possible: 13 rows are 5 + 4 + 4, not 6 + 6 + 1.
     const int32_t most = register_rows(leaf), at_once = leaf.rows / most;
     const int64_t groups = row_count <= most ? 1 : divide_up(row_count, most);
     const int64_t fewest = groups == 1 ? row_count : row_count / groups;
     int64_t larger = row_count - fewest * groups;
     const int64_t fetched = p.wide ? chunk_bytes * at_once / groups : 0;
-    for (int64_t i = 0, left = groups; left > 0; left -= at_once, i += a.live_rows) {
+    for (int64_t i = from, left = groups; left > 0; left -= at_once, i += a.live_rows) {
       const int64_t taken = left < at_once ? left : at_once, more = larger < taken ? larger : taken;
       larger -= more;
       a.live_rows = static_cast<int32_t>(fewest * taken + more);
@@ -223,8 +226,15 @@ struct gemm_task {
     }
   }
 
-  // How many panels a block takes: cut depths and exact long sums are kept panel by panel.
-  int64_t panels_at_once() const noexcept { return p.chunk_steps >= p.steps && !p.long_sum ? p.leaf->panels : 1; }
+  int32_t begun() const noexcept {
+    return p.leaf->whole_blocks ? static_cast<int32_t>(row_count < p.leaf->rows ? row_count : p.leaf->rows) : 0;
+  }
+
+  // How many panels a block takes: cut depths and exact long sums are kept panel by panel, and a panel that several
+  // blocks of rows meet stays in L1 alone.
+  int64_t panels_at_once() const noexcept {
+    return chunk_steps >= p.steps && !p.long_sum && row_count <= p.leaf->rows ? p.leaf->panels : 1;
+  }
 
   void panels(int64_t index, int64_t count) noexcept {
     const panel_layout& l = p.leaf->layout;
@@ -234,12 +244,24 @@ struct gemm_task {
     if (!p.overlaps) call.set_panel(pending[0], parts);
     int64_t step = 0;
     do {
-      const int64_t steps = p.steps - step < p.chunk_steps ? p.steps - step : p.chunk_steps;
+      const int64_t steps = p.steps - step < chunk_steps ? p.steps - step : chunk_steps;
       chunk(parts, index * l.columns, count, step, steps);
       step += steps;
     } while (step < p.steps);
     // The next panel's blocks reuse the accumulators of chunks.
-    if (p.chunk_steps < p.steps) flush();
+    if (chunk_steps < p.steps) flush();
+  }
+
+  // Rows [first, first + count) of the task against panels [panel, end).
+  void rows(int64_t first, int64_t count, int64_t panel, int64_t end) noexcept {
+    if (count == 0) return;
+    from = first;
+    row_count = count;
+    const bool one_block = p.leaf->whole_blocks && count <= p.leaf->rows && !p.long_sum;
+    chunk_steps = one_block && p.chunk_steps < p.steps ? p.steps : p.chunk_steps;
+    if (p.leaf->begin != nullptr) p.leaf->begin(begun());
+    const int64_t at_once = panels_at_once();
+    for (int64_t i = panel; i < end; i += at_once) panels(i, end - i < at_once ? end - i : at_once);
   }
 };
 
@@ -251,45 +273,54 @@ inline void gemm_call::task(uint64_t index, uint8_t* scratch) const noexcept {
   const int64_t end = p.panels - panel0 < p.panels_per_task ? p.panels : panel0 + p.panels_per_task;
   const default_fp_env standard;
   store_args slots[2] = {p.store, p.store};
-  gemm_task work{*this, p, scratch, row0, row_count, slots, 0, false};
+  gemm_task work{*this, p, scratch, row0, slots};
   prepare_rows(row0, row_count, scratch, work.sums());
-  if (p.leaf->begin != nullptr) p.leaf->begin();
-  const int64_t at_once = work.panels_at_once();
-  for (int64_t i = panel0; i < end; i += at_once) work.panels(i, end - i < at_once ? end - i : at_once);
+  const int64_t rest = p.leaf->whole_blocks ? row_count % p.leaf->rows : 0;
+  work.rows(0, row_count - rest, panel0, end);
+  work.rows(row_count - rest, rest, panel0, end);
   work.flush();
   if (p.leaf->end != nullptr) p.leaf->end();
 }
 
-// A plan with `direct`: its one block of rows meets the panels one after the other. What gemm_task finds out for each
-// block has been found out by the plan, so a small product costs little more than its leaf.
+// A plan with `direct`: its one block of rows meets the panels one group after the other. What gemm_task finds out for
+// each block has been found out by the plan, so a small product costs little more than its leaf.
 inline void run_direct(const gemm_plan& p, const gemm_buffers& b) noexcept {
   const default_fp_env standard;
   const gemm_leaf& leaf = *p.leaf;
   const gemm_call call{p, b};
-  static constexpr int64_t no_tap = 0;
-  const void* rows[max_leaf_rows];
+  const int32_t columns = leaf.layout.columns, live_rows = static_cast<int32_t>(p.shape.m);
+  const int64_t row_step = p.in_place ? p.lhs_stride : static_cast<int64_t>(p.lhs_row_bytes);
+  const bool is_unsigned = p.lhs == dtype::u8;
   uint8_t* scratch = static_cast<uint8_t*>(b.workspace);
-  block_args a;
-  a.live_rows = static_cast<int32_t>(p.shape.m);
-  a.row_step = p.in_place ? p.lhs_stride : static_cast<int64_t>(p.lhs_row_bytes);
+  const void* rows[max_leaf_rows];
   const uint8_t *codes = call.lhs_row(0), *row = p.in_place ? codes : scratch;
-  a.lhs_unsigned = p.lhs == dtype::u8;
-  for (int32_t i = 0; i < a.live_rows; ++i, row += a.row_step, codes += p.lhs_stride) {
+  for (int32_t i = 0; i < live_rows; ++i, row += row_step, codes += p.lhs_stride) {
     rows[i] = row;
     if (!p.in_place)
-      leaf.prepare(codes, a.lhs_unsigned, p.lhs_zero_point, p.shape.k, p.padded_k, const_cast<uint8_t*>(row));
+      leaf.prepare(codes, is_unsigned, p.lhs_zero_point, p.shape.k, p.padded_k, const_cast<uint8_t*>(row));
   }
+  static constexpr int64_t no_tap = 0;
+  const uint8_t* panel = static_cast<const uint8_t*>(b.packed) + packed_prefix;
+  block_args a;
   a.rows = rows;
+  a.row_step = row_step;
   a.taps = &no_tap;
   a.tap_count = 1;
+  a.panels = leaf.panels;
   a.steps = p.steps;
+  a.panel_step = static_cast<int64_t>(p.panel_stride);
+  a.live_rows = live_rows;
+  a.live_columns = columns;
+  a.lhs_unsigned = is_unsigned;
   a.acc = reinterpret_cast<int32_t*>(scratch + p.acc_at);
   store_args s = p.store;
-  const uint8_t* panel = static_cast<const uint8_t*>(b.packed) + packed_prefix;
-  for (int64_t column = 0; column < p.shape.n; column += leaf.layout.columns, panel += p.panel_stride) {
-    const const_panel_parts parts = parts_of(panel, leaf.layout);
+  for (int64_t column = 0; column < p.shape.n; column += leaf.panels * columns) {
     const int64_t left = p.shape.n - column;
-    a.live_columns = left < leaf.layout.columns ? static_cast<int32_t>(left) : leaf.layout.columns;
+    if (left < leaf.panels * columns) {
+      a.panels = static_cast<int32_t>(left <= columns ? 1 : divide_up(left, columns));
+      a.live_columns = static_cast<int32_t>(left) - (a.panels - 1) * columns;
+    }
+    const const_panel_parts parts = parts_of(panel, leaf.layout);
     a.panel = parts.weights;
     leaf.block(a);
     call.set_panel(s, parts);
@@ -298,6 +329,7 @@ inline void run_direct(const gemm_plan& p, const gemm_buffers& b) noexcept {
       leaf.store(s);
     else
       store_block(leaf, s, call.table());
+    panel += leaf.panels * a.panel_step;
   }
 }
 

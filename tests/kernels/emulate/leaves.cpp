@@ -59,4 +59,11 @@ const char* tile_complaint() {
   return tiles.configured() ? "tiles stay configured after a task" : "";
 }
 
+tile_work take_tile_work() {
+  quantal_emulate::tile_file& tiles = quantal_emulate::tiles();
+  const tile_work work{tiles.loads(), tiles.products(), tiles.most_live()};
+  tiles.forget();
+  return work;
+}
+
 }  // namespace quantal_test

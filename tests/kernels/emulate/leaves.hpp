@@ -48,4 +48,10 @@ std::vector<leaf_row<Leaf>> all_leaves() {
 // "" or what the last kernel on this thread did to the tiles that a CPU would fault on, or left behind.
 const char* tile_complaint();
 
+// What kernels have done with the tiles of this thread since the last call.
+struct tile_work {
+  int loads, products, most_live;
+};
+tile_work take_tile_work();
+
 }  // namespace quantal_test

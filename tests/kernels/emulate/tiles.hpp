@@ -46,6 +46,7 @@ class tile_file {
   }
   void load(int t, const void* memory, int64_t stride) noexcept {
     if (!usable(t, "tileloadd")) return;
+    ++loads_;
     tile& to = all_[t];
     memset(to.data, 0, sizeof to.data);
     for (int r = 0; r < to.rows; ++r)
@@ -66,6 +67,8 @@ class tile_file {
     if (sum.bytes % 4 != 0 || left.bytes % 4 != 0 || right.bytes % 4 != 0) return fault("tdpb: bytes not in fours");
     if (sum.rows != left.rows || sum.bytes != right.bytes || left.bytes / 4 != right.rows)
       return fault("tdpb: rows and columns of the three tiles do not fit");
+    ++products_;
+    if (counting_ && most_live_ < live()) most_live_ = live();
     for (int m = 0; m < sum.rows; ++m) {
       for (int n = 0; n < sum.bytes / 4; ++n) {
         uint32_t total;
@@ -87,6 +90,14 @@ class tile_file {
       count += any ? 1 : 0;
     }
     return count;
+  }
+  // Since the last forget(): loads, products, and the most tiles that held anything at a product.
+  int loads() const noexcept { return loads_; }
+  int products() const noexcept { return products_; }
+  int most_live() const noexcept { return most_live_; }
+  void forget() noexcept {
+    loads_ = products_ = most_live_ = 0;
+    counting_ = true;
   }
   int faults() const noexcept { return faults_; }
   const char* first_fault() const noexcept { return first_; }
@@ -116,8 +127,8 @@ class tile_file {
   }
 
   tile all_[tiles];
-  bool configured_ = false;
-  int faults_ = 0;
+  bool configured_ = false, counting_ = false;
+  int faults_ = 0, loads_ = 0, products_ = 0, most_live_ = 0;
   const char* first_ = "";
 };
 

@@ -1,13 +1,15 @@
-// AMX leaf of integer products: 16 rows x 32 columns in two tiles of sums.
+// AMX leaf of integer products: 16 rows x 32 columns in two tiles of sums, or, where one block of rows meets the panels
+// and weights stream by, up to 16 rows x 64 columns (two panels) in four.
 //
-//   per step of 64 depths:   load lhs (16 rows x 64), load weights 0, multiply, load weights 1, multiply
-//   tiles:                   0 1 sums   2 lhs   3 weights   |   4 5 6: the same for at most 8 rows
+//   per step of 64 depths:   load lhs (16 rows x 64), then for each tile of columns: load weights, multiply
+//   tiles, 1 x 2 and 1 x 4:  0 1 (4 5) sums   2 lhs   3 weights
+//   tiles, blocks of any size (convolution): 0 1 sums   2 lhs   3 weights   |   4 5 6: the same for at most 8 rows
 //
-// Only four tiles are live at a time. With eight (the textbook 2 x 2) a core whose sibling thread is busy runs out of
-// physical tiles and falls to less than half the speed; three loads for two products still hide under the products
-// (16 cycles each, a load 8). A product takes max(10, rows) cycles, so blocks of up to 8 rows have tiles of their own:
-// one configuration serves a whole task. The previous block's epilogue is woven in, a few rows per step: the tile unit
-// works on under vector code.
+// Four tiles are live in a 1 x 2, six in a 1 x 4. With eight (the textbook 2 x 2) a core whose sibling thread is busy
+// runs out of physical tiles and falls to less than half the speed; three loads for two products still hide under the
+// products (16 cycles each, a load 8), five for four all the more. A product takes max(10, rows) cycles: tiles are
+// configured for the rows that all blocks have, and anew once for the rest of the rows. The previous block's epilogue
+// is woven in, a few rows per step: the tile unit works on under vector code.
 //
 // Where 16 (8) rows at equal distances cannot be read, rows are gathered through a 1 KiB copy, one step ahead. Both
 // signs of lhs codes are multiplied as they are; weights are s8. Sums are exact modulo 2^32.
@@ -28,18 +30,26 @@ inline constexpr int32_t gemm_columns = 32;
 inline constexpr int32_t gemm_depth = 64;
 inline constexpr int64_t tile_bytes = 1024;  // of weights: [16][16 columns][4]
 
-constexpr tile_config make_config() noexcept {
-  tile_config c;
-  for (int32_t t = 0; t < 7; ++t) {
-    c.bytes[t] = 64;
-    c.rows[t] = t < 4 ? gemm_rows : short_rows;
+// [0]: blocks of any size; [r]: of r rows.
+struct tile_configs {
+  tile_config of[gemm_rows + 1];
+};
+constexpr tile_configs make_configs() noexcept {
+  tile_configs c{};
+  for (int32_t rows = 0; rows <= gemm_rows; ++rows) {
+    for (int32_t t = 0; t < 7; ++t) {
+      const bool used = rows == 0 || t < 6, weights = t == 3;
+      const int32_t own = rows != 0 ? rows : t < 4 ? gemm_rows : short_rows;
+      c.of[rows].bytes[t] = used ? 64 : 0;
+      c.of[rows].rows[t] = static_cast<uint8_t>(!used ? 0 : weights ? gemm_rows : own);
+    }
   }
   return c;
 }
-inline constexpr tile_config gemm_config = make_config();
+inline constexpr tile_configs gemm_configs = make_configs();
 
-inline void begin_task() noexcept {
-  load_config(gemm_config);
+inline void begin_task(int32_t rows) noexcept {
+  load_config(gemm_configs.of[rows]);
 }
 inline void end_task() noexcept {
   release();
@@ -69,30 +79,45 @@ struct gathered {
   }
 };
 
-// The previous block on its way out, `per_step` rows at a time.
+// The previous block on its way out, `per_step` rows of a panel at a time.
 struct trickle {
-  const store_args* args;
-  int32_t next = 0, per_step = 2;
+  store_args part;  // of one panel
+  int32_t panels = 0, last_columns = 0, next = 0, per_step = 2;
 
-  trickle(const store_args* pending, int64_t steps) noexcept : args(pending) {
-    if (args == nullptr) return;
-    const int64_t needed = steps > 0 ? (args->rows + steps - 1) / steps : args->rows;
+  trickle(const store_args* pending, int64_t steps) noexcept {
+    if (pending == nullptr) return;
+    part = *pending;
+    panels = pending->panels;
+    last_columns = pending->live_columns;
+    if (panels > 1) part.live_columns = gemm_columns;
+    const int64_t rows = part.rows * panels, needed = steps > 0 ? (rows + steps - 1) / steps : rows;
     if (needed > per_step) per_step = static_cast<int32_t>(needed);
   }
   void step() noexcept {
-    if (args != nullptr && next < args->rows) store_to(next + per_step);
+    if (panels > 0) store_some();
   }
   void finish() noexcept {
-    if (args != nullptr) store_to(args->rows);
+    while (panels > 0) store_some();
   }
 
  private:
-  void store_to(int32_t end) noexcept {
-    if (end > args->rows) end = args->rows;
-    avx512vnni::store_rows<gemm_columns>(*args, next, end);
+  // Once, not in each kind of block: the loops of products stay small.
+  [[gnu::noinline]] void store_some() noexcept {
+    const int32_t end = part.rows - next > per_step ? next + per_step : part.rows;
+    avx512vnni::store_rows<gemm_columns>(part, next, end);
     next = end;
+    if (next < part.rows) return;
+    next = 0;
+    if (--panels == 0) return;
+    next_panel(part, gemm_columns);
+    if (panels == 1) part.live_columns = last_columns;
   }
 };
+
+inline bool store_panels(const store_args& a) noexcept {
+  if (a.rows > 0) trickle(&a, 0).finish();
+  return true;
+}
 
 // One step: lhs (in memory or its copy) against one or two tiles of weights.
 template <bool Short, bool Two, bool Unsigned>
@@ -123,7 +148,7 @@ template <bool Short, bool Two, bool Unsigned>
 inline void sum_gathered(const block_args& a, trickle& out) noexcept {
   const uint8_t* weights = static_cast<const uint8_t*>(a.panel);
   gathered copies;
-  copies.clear_rows(a.live_rows, numbers<Short>::rows);
+  if (a.begun == 0) copies.clear_rows(a.live_rows, numbers<Short>::rows);
   if (a.steps > 0 && a.tap_count > 0) copies.copy(a, 0, a.taps[0]);
   int32_t half = 0;
   for (int32_t t = 0; t < a.tap_count; ++t) {
@@ -137,6 +162,62 @@ inline void sum_gathered(const block_args& a, trickle& out) noexcept {
       out.step();
     }
   }
+}
+
+// Four tiles of columns, or three: two panels against a block of exactly the rows that were begun.
+template <int32_t Tiles, bool Unsigned, bool InPlace>
+inline void two_panels(const block_args& a) noexcept {
+  constexpr int64_t acc_stride = gemm_columns * sizeof(int32_t);
+  const uint8_t *first = static_cast<const uint8_t*>(a.panel), *second = first + a.panel_step;
+  int32_t* acc[2] = {a.acc, a.acc + a.live_rows * gemm_columns};
+  if (a.accumulate) {
+    load<0>(acc[0], acc_stride);
+    load<1>(acc[0] + 16, acc_stride);
+    load<4>(acc[1], acc_stride);
+    if constexpr (Tiles == 4) load<5>(acc[1] + 16, acc_stride);
+  } else {
+    zero<0>();
+    zero<1>();
+    zero<4>();
+    if constexpr (Tiles == 4) zero<5>();
+  }
+  trickle out(a.pending, a.tap_count * a.steps);
+  [[maybe_unused]] gathered copies;
+  for (int32_t t = 0; t < a.tap_count; ++t) {
+    for (int64_t s = 0; s < a.steps; ++s, first += 2 * tile_bytes, second += 2 * tile_bytes) {
+      const int64_t at = a.taps[t] + s * gemm_depth;
+      if constexpr (InPlace) {
+        load<2>(static_cast<const uint8_t*>(a.rows[0]) + at, a.row_step);
+      } else {
+        copies.copy(a, static_cast<int32_t>(s & 1), at);
+        load<2>(copies.bytes[s & 1], gemm_depth);
+      }
+      load<3>(first, 64);
+      multiply<0, 2, 3, Unsigned, false>();
+      load<3>(first + tile_bytes, 64);
+      multiply<1, 2, 3, Unsigned, false>();
+      load<3>(second, 64);
+      multiply<4, 2, 3, Unsigned, false>();
+      if constexpr (Tiles == 4) {
+        load<3>(second + tile_bytes, 64);
+        multiply<5, 2, 3, Unsigned, false>();
+      }
+      out.step();
+    }
+  }
+  store<0>(acc[0], acc_stride);
+  store<1>(acc[0] + 16, acc_stride);
+  store<4>(acc[1], acc_stride);
+  if constexpr (Tiles == 4) store<5>(acc[1] + 16, acc_stride);
+  out.finish();
+}
+
+template <bool Unsigned>
+inline void two_panels_by_columns(const block_args& a) noexcept {
+  if (a.row_step != 0)
+    a.live_columns > 16 ? two_panels<4, Unsigned, true>(a) : two_panels<3, Unsigned, true>(a);
+  else
+    a.live_columns > 16 ? two_panels<4, Unsigned, false>(a) : two_panels<3, Unsigned, false>(a);
 }
 
 // Sums of a block that has fewer rows than its tiles, on their way from or to acc.
@@ -153,7 +234,7 @@ template <bool Short, bool Two, bool Unsigned>
 inline void block_of(const block_args& a) noexcept {
   using t = numbers<Short>;
   constexpr int64_t acc_stride = gemm_columns * sizeof(int32_t);
-  const bool partial = a.live_rows < t::rows;
+  const bool partial = a.live_rows < t::rows && a.begun == 0;
   bounce<t::rows> between;
   int32_t* acc = partial ? between.sums : a.acc;
   if (a.accumulate) {
@@ -189,7 +270,9 @@ inline void block_by_columns(const block_args& a) noexcept {
 }
 
 inline void block(const block_args& a) noexcept {
-  if (a.live_rows <= short_rows)
+  if (a.panels == 2)
+    a.lhs_unsigned ? two_panels_by_columns<true>(a) : two_panels_by_columns<false>(a);
+  else if (a.begun == 0 && a.live_rows <= short_rows)
     a.lhs_unsigned ? block_by_columns<true, true>(a) : block_by_columns<true, false>(a);
   else
     a.lhs_unsigned ? block_by_columns<false, true>(a) : block_by_columns<false, false>(a);
@@ -214,10 +297,13 @@ constexpr gemm_leaf make_gemm() noexcept {
   leaf.form = lhs_form::codes;
   leaf.prepare = prepare_lhs;
   leaf.block = block;
-  leaf.store = avx512vnni::store_block<gemm_columns>;
+  leaf.panels = 2;
+  leaf.store = store_panels;
   leaf.begin = begin_task;
   leaf.end = end_task;
   leaf.overlaps = true;
+  leaf.whole_blocks = true;
+  leaf.chunk_steps = 16;  // 32 KiB of weights
   return leaf;
 }
 inline constexpr gemm_leaf gemm = make_gemm();

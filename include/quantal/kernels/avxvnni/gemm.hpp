@@ -81,15 +81,15 @@ inline void block_of(const block_args& a) noexcept {
 }
 
 #if defined(__clang__)
-inline constexpr int32_t sets_of_three = 1;  // clang 14 spills two sets of six
+inline constexpr int32_t sets_of_two = 2, sets_of_three = 1;  // clang 14 spills twelve sums in sets
 #else
-inline constexpr int32_t sets_of_three = 2;
+inline constexpr int32_t sets_of_two = 3, sets_of_three = 2;
 #endif
 
 inline void block_any(const block_args& a) noexcept {
   switch (a.live_rows) {
     case 1: block_of<1, 4>(a); break;
-    case 2: block_of<2, 2>(a); break;
+    case 2: block_of<2, sets_of_two>(a); break;
     case 3: block_of<3, sets_of_three>(a); break;
     case 4: block_of<4, 1>(a); break;
     case 5: block_of<5, 1>(a); break;
