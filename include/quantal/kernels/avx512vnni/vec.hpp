@@ -32,81 +32,29 @@ struct vec {
   static void store(int32_t* p, s32 x) noexcept { _mm512_storeu_si512(p, x); }
   static f32 mul(f32 a, f32 b) noexcept { return _mm512_mul_ps(a, b); }
   static f32 add(f32 a, f32 b) noexcept { return _mm512_add_ps(a, b); }
-  // No expression is contracted across it.
-  static f32 fence(f32 x) noexcept {
-#if !defined(QUANTAL_EMULATE)
-    __asm__("" : "+v"(x));
-#endif
-    return x;
-  }
-  static f32 div(f32 a, f32 b) noexcept {
-    return _mm512_div_ps(a, b);
-  }
-  static f32 fma(f32 a, f32 b, f32 c) noexcept {
-    return _mm512_fmadd_ps(a, b, c);
-  }
-  // fma(*x, b, c), x read by the instruction itself: a load that the compiler shares with another use is one more.
-  static f32 fma_of(const float* x, f32 b, f32 c) noexcept {
-#if defined(QUANTAL_EMULATE)
-    return fma(load(x), b, c);
-#else
-    __asm__("vfmadd231ps %1, %2, %0" : "+v"(c) : "m"(*reinterpret_cast<const float(*)[width]>(x)), "v"(b));
-    return c;
-#endif
-  }
-  static f32 fnma(f32 a, f32 b, f32 c) noexcept {
-    return _mm512_fnmadd_ps(a, b, c);
-  }
-  static f32 min(f32 a, f32 b) noexcept {
-    return _mm512_min_ps(a, b);
-  }
-  static f32 max(f32 a, f32 b) noexcept {
-    return _mm512_max_ps(a, b);
-  }
-  static s32 min(s32 a, s32 b) noexcept {
-    return _mm512_min_epi32(a, b);
-  }
-  static s32 max(s32 a, s32 b) noexcept {
-    return _mm512_max_epi32(a, b);
-  }
-  static s32 add(s32 a, s32 b) noexcept {
-    return _mm512_add_epi32(a, b);
-  }
-  static s32 bit_and(s32 a, s32 b) noexcept {
-    return _mm512_and_si512(a, b);
-  }
-  static s32 sub(s32 a, s32 b) noexcept {
-    return _mm512_sub_epi32(a, b);
-  }
-  static s32 to_s32(f32 x) noexcept {
-    return _mm512_cvtps_epi32(x);
-  }  // round to nearest even: default_fp_env
-  static f32 to_f32(s32 x) noexcept {
-    return _mm512_cvtepi32_ps(x);
-  }
+  static f32 div(f32 a, f32 b) noexcept { return _mm512_div_ps(a, b); }
+  static f32 fma(f32 a, f32 b, f32 c) noexcept { return _mm512_fmadd_ps(a, b, c); }
+  static f32 fnma(f32 a, f32 b, f32 c) noexcept { return _mm512_fnmadd_ps(a, b, c); }
+  static f32 min(f32 a, f32 b) noexcept { return _mm512_min_ps(a, b); }
+  static f32 max(f32 a, f32 b) noexcept { return _mm512_max_ps(a, b); }
+  static s32 min(s32 a, s32 b) noexcept { return _mm512_min_epi32(a, b); }
+  static s32 max(s32 a, s32 b) noexcept { return _mm512_max_epi32(a, b); }
+  static s32 add(s32 a, s32 b) noexcept { return _mm512_add_epi32(a, b); }
+  static s32 bit_and(s32 a, s32 b) noexcept { return _mm512_and_si512(a, b); }
+  static s32 sub(s32 a, s32 b) noexcept { return _mm512_sub_epi32(a, b); }
+  static s32 to_s32(f32 x) noexcept { return _mm512_cvtps_epi32(x); }  // round to nearest even: default_fp_env
+  static f32 to_f32(s32 x) noexcept { return _mm512_cvtepi32_ps(x); }
   static f32 replace_nan(f32 x, f32 value) noexcept {
     return _mm512_mask_mov_ps(x, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), value);
   }
 
   // The number of x and acc that is smaller (larger); a NaN in x leaves acc.
-  static f32 min_number(f32 x, f32 acc) noexcept {
-    return _mm512_min_ps(x, acc);
-  }
-  static f32 max_number(f32 x, f32 acc) noexcept {
-    return _mm512_max_ps(x, acc);
-  }
-  static mask no_mask() noexcept {
-    return 0;
-  }
-  static mask unordered(f32 a, f32 b) noexcept {
-    return _mm512_cmp_ps_mask(a, b, _CMP_UNORD_Q);
-  }
-  static mask either(mask a, mask b) noexcept {
-    return static_cast<mask>(a | b);
-  }
-  static bool any(mask m) noexcept {
-    return m != 0;
-  }
+  static f32 min_number(f32 x, f32 acc) noexcept { return _mm512_min_ps(x, acc); }
+  static f32 max_number(f32 x, f32 acc) noexcept { return _mm512_max_ps(x, acc); }
+  static mask no_mask() noexcept { return 0; }
+  static mask unordered(f32 a, f32 b) noexcept { return _mm512_cmp_ps_mask(a, b, _CMP_UNORD_Q); }
+  static mask either(mask a, mask b) noexcept { return static_cast<mask>(a | b); }
+  static bool any(mask m) noexcept { return m != 0; }
 
   static s32 load_codes(const int8_t* p) noexcept {
     return _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
@@ -115,12 +63,8 @@ struct vec {
     return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
   }
 
-  static bytes load_bytes(const void* p) noexcept {
-    return _mm512_loadu_si512(p);
-  }
-  static void store_bytes(void* p, bytes x) noexcept {
-    _mm512_storeu_si512(p, x);
-  }
+  static bytes load_bytes(const void* p) noexcept { return _mm512_loadu_si512(p); }
+  static void store_bytes(void* p, bytes x) noexcept { _mm512_storeu_si512(p, x); }
   template <class Code>
   static bytes max_bytes(bytes a, bytes b) noexcept {
     return Code(-1) < Code(0) ? _mm512_max_epi8(a, b) : _mm512_max_epu8(a, b);
@@ -180,6 +124,23 @@ struct vec {
       return true;
     }
   };
+
+  // No expression is contracted across it.
+  static f32 fence(f32 x) noexcept {
+#if !defined(QUANTAL_EMULATE)
+    __asm__("" : "+v"(x));
+#endif
+    return x;
+  }
+  // fma(*x, b, c), x read by the instruction itself: a load that the compiler shares with another use is one more.
+  static f32 fma_of(const float* x, f32 b, f32 c) noexcept {
+#if defined(QUANTAL_EMULATE)
+    return fma(load(x), b, c);
+#else
+    __asm__("vfmadd231ps %1, %2, %0" : "+v"(c) : "m"(*reinterpret_cast<const float(*)[width]>(x)), "v"(b));
+    return c;
+#endif
+  }
 };
 
 }  // namespace QUANTAL_KERNEL_COPY
