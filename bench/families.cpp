@@ -12,10 +12,13 @@ namespace bench {
 namespace {
 
 const std::map<std::string, add_rows*> families = {
-    {"gemm_u8s8", add_gemm_rows},    {"gemm_s8s8", add_gemm_rows},      {"gemv", add_gemm_rows},
-    {"overhead", add_gemm_rows},     {"pack", add_gemm_rows},           {"conv_u8s8", add_conv_rows},
-    {"conv_s8s8", add_conv_rows},    {"conv_u8s8_zp", add_conv_rows},   {"depthwise", add_depthwise_rows},
-    {"quantize", add_quantize_rows}, {"dequantize", add_quantize_rows}, {"observer", add_observer_rows},
+    {"gemm_u8s8", add_gemm_rows},     {"gemm_s8s8", add_gemm_rows},      {"gemv", add_gemm_rows},
+    {"overhead", add_gemm_rows},      {"pack", add_gemm_rows},           {"conv_u8s8", add_conv_rows},
+    {"conv_s8s8", add_conv_rows},     {"conv_u8s8_zp", add_conv_rows},   {"depthwise", add_depthwise_rows},
+    {"quantize", add_quantize_rows},  {"dequantize", add_quantize_rows}, {"observer", add_observer_rows},
+    {"requantize", add_codes_rows},   {"add", add_codes_rows},           {"multiply", add_codes_rows},
+    {"look_up", add_codes_rows},      {"max_pool", add_codes_rows},      {"average_pool", add_codes_rows},
+    {"dynamic_rows", add_codes_rows}, {"gemm_residual", add_gemm_rows},  {"gemm_fixed", add_gemm_rows},
 };
 
 }  // namespace

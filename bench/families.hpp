@@ -14,7 +14,7 @@ bool add_all_rows(const std::string& cases_path, const std::string& isa);
 // `family` is the part of a row's name before the first slash. Families whose kernel is dispatched whatever `isa` says
 // do not have it in their names.
 using add_rows = void(const std::string& family, const std::string& isa, const std::string& shape);
-add_rows add_gemm_rows, add_conv_rows, add_depthwise_rows, add_quantize_rows, add_observer_rows;
+add_rows add_gemm_rows, add_conv_rows, add_depthwise_rows, add_quantize_rows, add_observer_rows, add_codes_rows;
 
 void add_limit_rows(const std::string& isa);
 

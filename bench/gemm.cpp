@@ -1,11 +1,15 @@
 // Products: gemm_u8s8/<isa>/<m>x<n>x<k>, gemm_s8s8/..., gemv/... (u8s8, few rows), overhead/... (the same call at a
 // size where only its own cost shows), pack/... (packing the weights: GB of weights per second). Weights are packed
 // before, per-channel requantization to codes is fused; so it is for every peer.
+//
+// Two more ways to end, u8s8: gemm_fixed/... under fixed_double, beside /peer:fp32_rne, and gemm_residual/... with a
+// residual added before the one rounding, beside /peer:two_steps, the product and then an addition of codes.
 #include <stdexcept>
 
 #include "families.hpp"
 #include "peers/peers.hpp"
 #include "quantal/kernels/gemm.hpp"
+#include "quantal/kernels/integer.hpp"
 #include "rows.hpp"
 
 namespace bench {
@@ -19,14 +23,18 @@ block aligned_block(std::uint64_t bytes) {
   return block(static_cast<std::uint8_t*>(std::aligned_alloc(4096, size)), std::free);
 }
 
+enum class ending { codes, fixed, residual, two_steps };
+
 struct product {
   problem_ptr data;
+  ending end;
+  std::vector<fixed_multiplier> multipliers;
   gemm_plan plan;
   epilogue finish;
   block packed, work;
   array<std::uint8_t> out;
 
-  product(const problem_ptr& p, const gemm_leaf& leaf) : data(p) {
+  product(const problem_ptr& p, const gemm_leaf& leaf, ending e) : data(p), end(e) {
     gemm_desc d;
     d.shape = {p->width, p->out_channels, p->in_channels};
     d.lhs = d.out = p->unsigned_codes ? dtype::u8 : dtype::s8;
@@ -36,6 +44,14 @@ struct product {
     finish.requant.ratios = p->ratios.data();
     finish.requant.count = p->ratios.size();
     finish.requant.zero_point = p->output_zero_point;
+    if (end == ending::fixed) {
+      for (const float ratio : p->ratios)
+        if (fixed_multiplier_of(ratio, multipliers.emplace_back()) != status::ok) throw std::runtime_error("ratio");
+      finish.requant.rule = contract::fixed_double;
+      finish.requant.multipliers = multipliers.data();
+    }
+    if (end == ending::residual)
+      finish.residual = {d.out, p->second_zero_point, static_cast<float>(residual_ratio), {}};
     d.finish = finish;
     if (plan_gemm(d, leaf, 1, plan) != status::ok) throw std::runtime_error("plan_gemm refused " + p->name);
     packed = aligned_block(plan.packed_bytes);
@@ -58,12 +74,26 @@ struct product {
     b.out_bytes = out.size();
     b.workspace = work.get();
     b.workspace_bytes = gemm_workspace_bytes(plan, 1);
-    return run_gemm(plan, b);
+    if (end == ending::residual) {
+      b.residual = data->second.data();
+      b.residual_bytes = data->second.size();
+    }
+    const status s = run_gemm(plan, b);
+    if (end == ending::two_steps) add();
+    return s;
+  }
+  void add() {
+    codes_run r;
+    r.a_zero_point = r.zero_point = data->output_zero_point;
+    r.b_zero_point = data->second_zero_point;
+    r.other_ratio = static_cast<float>(residual_ratio);
+    r.codes = {0, 255};
+    integer_kernels().add_u8(out.data(), data->second.data(), out.size(), r, out.data());
   }
 };
 
-prepared prepare(const problem_ptr& p, const gemm_leaf& leaf, bool packing) {
-  const auto w = std::make_shared<product>(p, leaf);
+prepared prepare(const problem_ptr& p, const gemm_leaf& leaf, bool packing, ending end) {
+  const auto w = std::make_shared<product>(p, leaf, end);
   prepared r;
   r.note = leaf.isa;
   if (packing) {
@@ -86,11 +116,23 @@ prepared prepare(const problem_ptr& p, const gemm_leaf& leaf, bool packing) {
 }  // namespace
 
 void add_gemm_rows(const std::string& family, const std::string& isa, const std::string& shape) {
-  const auto make = [shape, is_unsigned = family != "gemm_s8s8"] { return make_product(shape, is_unsigned); };
   const std::string name = family + "/" + isa + "/" + shape;
-  if (const gemm_leaf* leaf = gemm_leaf_of(isa.c_str()))
-    add_row(name, [make, leaf, packing = family == "pack"] { return prepare(make(), *leaf, packing); });
-  if (family != "pack") add_peer_rows(name, kind::product, make);
+  const gemm_leaf* leaf = gemm_leaf_of(isa.c_str());
+  const bool residual = family == "gemm_residual", fixed = family == "gemm_fixed";
+  const auto make = [shape, residual, is_unsigned = family != "gemm_s8s8"] {
+    return make_product(shape, is_unsigned, residual);
+  };
+  const auto add = [&](const std::string& row, ending end) {
+    if (leaf != nullptr)
+      add_row(row, [make, leaf, end, packing = family == "pack"] { return prepare(make(), *leaf, packing, end); });
+  };
+  add(name, residual ? ending::residual : fixed ? ending::fixed : ending::codes);
+  if (residual)
+    add(name + "/peer:two_steps", ending::two_steps);
+  else if (fixed)
+    add(name + "/peer:fp32_rne", ending::codes);
+  else if (family != "pack")
+    add_peer_rows(name, kind::product, make);
 }
 
 }  // namespace bench

@@ -46,10 +46,16 @@ double problem::operations() const {
 
 double problem::bytes() const {
   const double n = static_cast<double>(values.size());
-  return what == kind::observe ? 4 * n : 5 * n;
+  const double codes = static_cast<double>(input.size() + second.size() + outputs());
+  switch (what) {
+    case kind::observe: return 4 * n;
+    case kind::quantize:
+    case kind::dequantize: return 5 * n;
+    default: return codes + 4 * static_cast<double>(sums.size());
+  }
 }
 
-problem_ptr make_product(const std::string& shape, bool unsigned_codes) {
+problem_ptr make_product(const std::string& shape, bool unsigned_codes, bool residual) {
   auto p = std::make_shared<problem>();
   p->name = shape;
   long m = 0, n = 0, k = 0;
@@ -59,6 +65,12 @@ problem_ptr make_product(const std::string& shape, bool unsigned_codes) {
   p->out_channels = n;
   p->unsigned_codes = unsigned_codes;
   fill_codes(*p);
+  if (residual) {
+    random_bits bits;
+    p->second.resize(p->outputs());
+    for (std::uint8_t& x : p->second) x = static_cast<std::uint8_t>(bits.next());
+    p->second_zero_point = unsigned_codes ? 128 : 0;
+  }
   return p;
 }
 
@@ -115,6 +127,95 @@ problem_ptr make_array(kind what, const std::string& shape, const std::string& m
   return p;
 }
 
+problem_ptr make_codes(kind what, const std::string& shape) {
+  random_bits bits;
+  const auto code = [&] { return static_cast<std::uint8_t>(bits.next()); };
+  std::shared_ptr<problem> p;
+  if (what == kind::max_pool || what == kind::average_pool) {
+    p = std::make_shared<problem>(*make_convolution(shape, false, 5));
+    // Windows of u8, the whole image of s8: what the peer has.
+    p->unsigned_codes = what == kind::average_pool && p->kernel != p->height;
+    p->weights.clear();
+    p->bias.clear();
+    p->ratios = {1.25f};
+  } else {
+    p = std::make_shared<problem>();
+    long rows = 1, channels = 0;
+    if (what == kind::requantize && std::sscanf(shape.c_str(), "%ldx%ld", &rows, &channels) != 2)
+      throw std::runtime_error("bad sums " + shape);
+    if (what != kind::requantize) channels = std::atol(shape.c_str());
+    p->out_width = rows;
+    p->out_channels = channels;
+    p->input_zero_point = 5;
+    const std::size_t n = p->outputs();
+    if (what == kind::requantize) {
+      p->sums.resize(n);
+      for (std::int32_t& x : p->sums) x = static_cast<std::int32_t>(bits.next() % 40000) - 20000;
+      for (long c = 0; c < channels; ++c) {
+        p->bias.push_back(static_cast<std::int32_t>(bits.next() % 2001) - 1000);
+        p->ratios.push_back(0.005f * static_cast<float>(1.0 + 0.01 * static_cast<double>(c % 13)));
+      }
+    } else {
+      p->input.resize(n);
+      for (std::uint8_t& x : p->input) x = code();
+    }
+    if (what == kind::add || what == kind::multiply) {
+      p->second.resize(n);
+      for (std::uint8_t& x : p->second) x = code();
+      p->second_zero_point = -7;
+    }
+    if (what == kind::add) p->ratios = {0.7f, 0.45f};
+    if (what == kind::multiply) p->ratios = {0.01f};
+    if (what == kind::look_up) p->ratios = {0.05f};
+  }
+  p->what = what;
+  p->name = shape;
+  p->output_zero_point = what == kind::look_up ? -128 : 3;
+  return p;
+}
+
+std::int32_t looked_up(const problem& p, std::int32_t code) {
+  const double x = static_cast<double>(code - p.input_zero_point) * static_cast<double>(p.ratios[0]);
+  const double y = std::nearbyint(256.0 / (1.0 + std::exp(-x))) + p.output_zero_point;
+  return static_cast<std::int32_t>(std::clamp(y, -128.0, 127.0));
+}
+
+namespace {
+
+double expected_pool(const problem& p, std::int64_t c, std::int64_t x, std::int64_t y) {
+  double best = -1000, sum = 0, count = 0;
+  for (std::int64_t ky = 0; ky < p.kernel; ++ky) {
+    for (std::int64_t kx = 0; kx < p.kernel; ++kx) {
+      const std::int64_t iy = y * p.stride + ky - p.pad, ix = x * p.stride + kx - p.pad;
+      if (iy < 0 || ix < 0 || iy >= p.height || ix >= p.width) continue;
+      const double code = code_value(p, p.input[static_cast<std::size_t>((iy * p.width + ix) * p.in_channels + c)]);
+      best = std::max(best, code);
+      sum += code - p.input_zero_point;
+      ++count;
+    }
+  }
+  return p.what == kind::max_pool ? best : sum / count * static_cast<double>(p.ratios[0]) + p.output_zero_point;
+}
+
+double expected_code(const problem& p, std::size_t i) {
+  const double ratio = static_cast<double>(p.ratios[p.what == kind::requantize ? i % p.ratios.size() : 0]);
+  const auto centred = [i](const array<std::uint8_t>& codes, std::int32_t zero) {
+    return static_cast<double>(static_cast<std::int8_t>(codes[i]) - zero);
+  };
+  switch (p.what) {
+    case kind::requantize: return (p.sums[i] + p.bias[i % p.bias.size()]) * ratio + p.output_zero_point;
+    case kind::multiply:
+      return centred(p.input, p.input_zero_point) * centred(p.second, p.second_zero_point) * ratio +
+             p.output_zero_point;
+    case kind::add:
+      return centred(p.input, p.input_zero_point) * ratio +
+             centred(p.second, p.second_zero_point) * static_cast<double>(p.ratios[1]) + p.output_zero_point;
+    default: return looked_up(p, static_cast<std::int8_t>(p.input[i]));
+  }
+}
+
+}  // namespace
+
 double expected_output(const problem& p, std::size_t index, std::int64_t pad) {
   if (p.what == kind::dequantize) return static_cast<double>(p.values[index]);
   if (p.what == kind::quantize) {
@@ -124,6 +225,10 @@ double expected_output(const problem& p, std::size_t index, std::int64_t pad) {
   if (pad < 0) pad = p.pad;
   const auto i = static_cast<std::int64_t>(index);
   const std::int64_t c = i % p.out_channels, x = i / p.out_channels % p.out_width, y = i / p.out_channels / p.out_width;
+  const double low = p.unsigned_codes ? 0 : -128, high = p.unsigned_codes ? 255 : 127;
+  if (p.what == kind::max_pool || p.what == kind::average_pool)
+    return std::clamp(std::nearbyint(expected_pool(p, c, x, y)), low, high);
+  if (p.what > kind::observe) return std::clamp(std::nearbyint(expected_code(p, index)), low, high);
   const std::int64_t depth = p.in_channels / p.groups, group = c / (p.out_channels / p.groups);
   std::int64_t sum = p.bias[static_cast<std::size_t>(c)];
   for (std::int64_t ky = 0; ky < p.kernel; ++ky) {
@@ -139,10 +244,9 @@ double expected_output(const problem& p, std::size_t index, std::int64_t pad) {
       }
     }
   }
-  const double real =
-      std::nearbyint(static_cast<double>(sum) * static_cast<double>(p.ratios[static_cast<std::size_t>(c)]));
-  const double low = p.unsigned_codes ? 0 : -128, high = p.unsigned_codes ? 255 : 127;
-  return std::clamp(real + p.output_zero_point, low, high);
+  double real = static_cast<double>(sum) * static_cast<double>(p.ratios[static_cast<std::size_t>(c)]);
+  if (!p.second.empty()) real += residual_ratio * (code_value(p, p.second[index]) - p.second_zero_point);
+  return std::clamp(std::nearbyint(real) + p.output_zero_point, low, high);
 }
 
 }  // namespace bench

@@ -15,7 +15,20 @@
 
 namespace bench {
 
-enum class kind { product, convolution, depthwise, quantize, dequantize, observe };
+enum class kind {
+  product,
+  convolution,
+  depthwise,
+  quantize,
+  dequantize,
+  observe,
+  requantize,
+  add,
+  multiply,
+  look_up,
+  max_pool,
+  average_pool
+};
 
 struct problem {
   kind what = kind::product;
@@ -28,9 +41,12 @@ struct problem {
   array<std::int8_t> weights;  // [out_channels][kernel][kernel][in_channels / groups]
   array<std::int32_t> bias;    // [out_channels]
   array<float> ratios;         // [out_channels]: input scale * weight scale / output scale
-  array<float> values;         // of quantize and observe; what dequantize should give
-  float scale = 0;             // of quantize and dequantize
-  std::string method;          // of observe: min_max, histogram, moments
+  array<std::uint8_t> second;  // the other codes of add and multiply, the residual of a product
+  std::int32_t second_zero_point = 0;
+  array<std::int32_t> sums;  // of requantize
+  array<float> values;       // of quantize and observe; what dequantize should give
+  float scale = 0;           // of quantize and dequantize
+  std::string method;        // of observe: min_max, histogram, moments
 
   std::size_t outputs() const { return static_cast<std::size_t>(out_height * out_width * out_channels); }
   double operations() const;  // 1 multiply-add = 2; 0 for arrays
@@ -39,10 +55,21 @@ struct problem {
 
 using problem_ptr = std::shared_ptr<const problem>;
 
+inline constexpr double residual_ratio = 0.5;  // of the residual of a product
+
 // shape: "<m>x<n>x<k>".
-problem_ptr make_product(const std::string& shape, bool unsigned_codes);
+problem_ptr make_product(const std::string& shape, bool unsigned_codes, bool residual = false);
 // shape: "<n>x<h>x<w>x<ic>-<oc>-k<k>s<s>[-p<p>][-g<groups>]", batch 1.
 problem_ptr make_convolution(const std::string& shape, bool unsigned_codes, std::int32_t input_zero_point);
+// shape: number of elements; requantize: "<rows>x<channels>"; pools: as a depthwise convolution.
+// Ratios: of the (first) input; add: of both.
+problem_ptr make_codes(kind what, const std::string& shape);
+// The sigmoid that look_up stands for: code -> code.
+std::int32_t looked_up(const problem& p, std::int32_t code);
+// A byte of the problem's type.
+inline double code_value(const problem& p, std::uint8_t byte) {
+  return p.unsigned_codes ? static_cast<double>(byte) : static_cast<double>(static_cast<std::int8_t>(byte));
+}
 // shape: number of elements.
 problem_ptr make_array(kind what, const std::string& shape, const std::string& method = {});
 

@@ -75,7 +75,8 @@ def peers_of(rows, name, right=True):
     return {n[len(prefix):]: r for n, r in rows[name].run.items() if n.startswith(prefix) and (r.wrong == 0) == right}
 
 
-COPIES = ("memcpy", "copy_loop")
+# Rows beside a case that are no library: only a gate that names them judges by them.
+NO_PEERS = ("memcpy", "copy_loop", "two_steps", "fp32_rne")
 
 
 def ratio_samples(ours, other):
@@ -126,7 +127,7 @@ def judge_row(rows, gate, name, cases):
     if "ratio_to" in gate:
         peers = {p: r for p, r in peers.items() if p in gate["ratio_to"]}
     else:
-        peers = {p: r for p, r in peers.items() if p not in COPIES}
+        peers = {p: r for p, r in peers.items() if p not in NO_PEERS}
     candidates = {p: s for p, r in peers.items() if len(s := ratio_samples(row, r)) >= cases["min_samples"]}
     if candidates:
         out.peer = min(candidates, key=lambda p: median(candidates[p]))
@@ -231,7 +232,7 @@ def judge(rows, cases, isa=None):
 def geometric_means(results):
     families = {}
     for r in results:
-        if r.ratio and "[" not in r.name and r.peer not in COPIES:
+        if r.ratio and "[" not in r.name and r.peer not in NO_PEERS:
             families.setdefault("/".join(r.name.split("/")[:-1]), []).append(r.ratio)
     return {f: (math.exp(sum(map(math.log, v)) / len(v)), len(v)) for f, v in families.items()}
 

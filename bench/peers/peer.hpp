@@ -25,7 +25,7 @@ class peer {
  public:
   virtual ~peer() = default;
   virtual std::string version() const = 0;
-  virtual bool offers(kind what) const { return what != kind::observe; }
+  virtual bool offers(kind what) const { return what < kind::observe; }  // products, convolutions, conversions
   // Null: the peer has no such operation.
   virtual std::unique_ptr<peer_operation> make(const problem_ptr& p) = 0;
 };

@@ -105,6 +105,12 @@ const char* name_of(kind what) {
     case kind::quantize: return "quantize";
     case kind::dequantize: return "dequantize";
     case kind::observe: return "observe";
+    case kind::requantize: return "requantize";
+    case kind::add: return "add";
+    case kind::multiply: return "multiply";
+    case kind::look_up: return "look_up";
+    case kind::max_pool: return "max_pool";
+    case kind::average_pool: return "average_pool";
   }
   return "";
 }
