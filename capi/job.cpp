@@ -167,8 +167,9 @@ int32_t quantal_quantize_file(const quantal_job* in, const char* model_path, con
   if (model_path == nullptr || output_path == nullptr) return fail(QUANTAL_E_NULL, "a path is NULL", diag);
   return fenced(diag, [&]() -> int32_t {
     QUANTAL_C_TRY(config, config_of(job));
-    if (job.data != nullptr && io::same_file(job.data, output_path))
-      return fail(error{status::usage, "the output would replace the data", io::escape_text(output_path), {}}, diag);
+    for (const char* read : {job.data, job.eval_data, job.labels})
+      if (read != nullptr && io::same_file(read, output_path))
+        return fail(error{status::usage, "the output would replace the data", io::escape_text(output_path), {}}, diag);
     std::unique_ptr<data::source> samples, evaluation;
     if (job.data != nullptr || job.pull != nullptr || job.eval_data != nullptr || about_files(job)) {
       QUANTAL_C_TRY(m, onnx::read_file(model_path));

@@ -254,8 +254,8 @@ typedef struct quantal_job {
   const char *target;                /* "onnxruntime" (default), "any" */
 } quantal_job;
 
-/* File to file. The output appears complete or not at all. report_json (may be NULL) receives a JSON object with the keys
-   of `quantal quantize --json`; free it with quantal_free. */
+/* File to file. The output appears complete or not at all; it must be none of the files that the job reads (USAGE).
+   report_json (may be NULL) receives a JSON object with the keys of `quantal quantize --json`; free it with quantal_free. */
 QUANTAL_API int32_t quantal_quantize_file(const quantal_job *job, const char *model_path, const char *output_path,
                                           char **report_json, quantal_diag *diag);
 /* Bytes to bytes: a serialized ONNX model without external data. Free *output with quantal_free. */

@@ -1,4 +1,5 @@
 // quantal calibrate: only the statistics, for later or for another machine; --merge joins what shards have seen.
+#include <algorithm>
 #include <chrono>
 
 #include "inputs.hpp"
@@ -6,6 +7,7 @@
 #include "quantal/calib/method.hpp"
 #include "quantal/data/any_cache.hpp"
 #include "quantal/io/text.hpp"
+#include "quantal/pipeline/calibrate.hpp"
 #include "quantal/pipeline/machine.hpp"
 #include "quantal/pipeline/quantize.hpp"
 #include "verbs.hpp"
@@ -84,6 +86,9 @@ result<int> calibrate(state& s, const args& a, const common_options& common) {
                                     {"the labels", s.data.labels}}));
   QUANTAL_TRY(done, s.merge ? merge_caches(s.files) : observe(s, common));
   const data::calibration_cache& cache = done.cache;
+  // Channel means stand beside the tensors that they belong to.
+  const auto tensors = std::count_if(cache.tensors.begin(), cache.tensors.end(),
+                                     [](const auto& t) { return !t.first.ends_with(pipeline::means_suffix); });
   QUANTAL_CHECK(write(s, cache));
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (common.json) {
@@ -91,13 +96,13 @@ result<int> calibrate(state& s, const args& a, const common_options& common) {
     for (const std::string& w : done.warnings) warnings += (warnings.empty() ? "" : ", ") + io::json_string(w);
     QUANTAL_CHECK(print(
         "{\"cache\": " + io::json_string(s.output) + ", \"observer\": " + io::json_string(cache.observer) +
-        ", \"samples\": " + std::to_string(cache.samples) + ", \"tensors\": " + std::to_string(cache.tensors.size()) +
+        ", \"samples\": " + std::to_string(cache.samples) + ", \"tensors\": " + std::to_string(tensors) +
         ", \"warnings\": [" + warnings + "]" + ", \"seconds\": " + io::number(seconds) +
         ", \"peak_rss_bytes\": " + std::to_string(pipeline::peak_rss_bytes()) + "}\n"));
     return 0;
   }
   std::string text = "Calibration cache: " + io::escape_text(s.output, 4096) + "\n  " +
-                     std::to_string(cache.tensors.size()) + " tensors, " + std::to_string(cache.samples) +
+                     std::to_string(tensors) + " tensors, " + std::to_string(cache.samples) +
                      " samples, observer " + io::escape_text(cache.observer) + "\n";
   if (common.quiet) done.warnings.clear();
   if (!done.warnings.empty()) text += "\nWarnings:\n";
@@ -112,7 +117,7 @@ action calibrate_verb(args& a) {
   auto s = std::make_shared<state>();
   a.list("FILES", &s->files, "the float model (.onnx); with --merge: the caches");
   a.text("-o,--output", &s->output, "the cache to write");
-  a.flag("--merge", &s->merge, "join caches of the same model: the result is that of one run over all data");
+  a.flag("--merge", &s->merge, "join caches of the same model: the result is that of one run over all data (takes no data or recipe)");
   a.text("--cache-format", &s->format, "quantal: statistics; other tools' caches hold ranges only")
       .choices({"quantal", "onnxruntime", "tensorrt"});
   add_data_options(a, s->data, s->config.num_calib_batches);

@@ -105,12 +105,12 @@ void add_lint_options(args& a, data_options& d, pipeline::quantize_config& c) {
   a.integer("--min-samples", &c.min_samples, "fewer calibration samples than this are a warning", 0, INT64_C(1) << 40)
       .group("Data");
   a.text("--eval-data", &d.evaluation,
-         "held-out samples: warn where --data differs from them (a dataset .yaml: its other split)")
+         "held-out samples: warn where --data differs from them (a dataset .yaml: its other split); needs --data")
       .group("Data");
 }
 
 void add_method_options(args& a, pipeline::quantize_config& c, std::int64_t& bins) {
-  a.real("--percentile", &c.percentile, "of the percentile observers, in percent").group("Recipe");
+  a.real("--percentile", &c.percentile, "of the percentile observers, in percent: above 0, at most 100").group("Recipe");
   a.real("--stddev", &c.stddev, "of the stddev observer: how many standard deviations").group("Recipe");
   a.real("--scale", &c.scale, "of the scale observer: share of the largest magnitude").group("Recipe");
   a.integer("--bins", &bins, "of histogram observers; 0: the observer's own", 0, 1 << 20).group("Recipe");

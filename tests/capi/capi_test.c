@@ -386,6 +386,9 @@ static int quantize_file(void) {
   CHECK(quantal_quantize_file(&job, "no_such_model.onnx", "capi_never.onnx", &json, &diag) == QUANTAL_E_NOT_FOUND);
   CHECK(quantal_quantize_file(&job, "capi_out.onnx", "./capi_out.onnx", &json, &diag) == QUANTAL_E_USAGE); /* P2 */
   CHECK(quantal_quantize_file(&job, model_path, data_path, &json, &diag) == QUANTAL_E_USAGE);
+  job.eval_data = "capi_out.onnx";
+  CHECK(quantal_quantize_file(&job, model_path, "capi_out.onnx", &json, &diag) == QUANTAL_E_USAGE);
+  job.eval_data = NULL;
   job.target = "ANY";
   job.activation_type = "U8";
   job.workers = -1;

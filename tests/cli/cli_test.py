@@ -370,6 +370,9 @@ class Calibrate(Case):
     def test_cache_replaces_the_data(self):
         r = self.json("calibrate", MODEL, "--data", CALIB, "-o", self.path("c.json"))
         self.assertEqual(r["samples"], 200)
+        rows = [t["tensor"] for t in self.json("inspect", self.path("c.json"))["tensors"]]
+        self.assertEqual(r["tensors"], len([name for name in rows if not name.endswith("#channel_means")]))
+        self.assertLess(r["tensors"], len(rows))
         self.succeeds("quantize", MODEL, "--data", CALIB, "-o", self.path("a.onnx"))
         self.succeeds("quantize", MODEL, "--calibration-cache", self.path("c.json"), "-o", self.path("b.onnx"))
         with open(self.path("a.onnx"), "rb") as f, open(self.path("b.onnx"), "rb") as g:
