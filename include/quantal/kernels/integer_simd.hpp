@@ -22,8 +22,9 @@ template <class V>
   return V::to_s32(V::min(x, high));
 }
 
-// What becomes of centred codes and their sums (s32, exact in f32), in steps of the output. fp32_rne:
-template <class V>
+// What becomes of centred codes and their sums (s32, exact in f32), in steps of the output. fp32_rne; Small: no result
+// leaves s32, the narrowing clamps enough.
+template <class V, bool Small>
 struct real_ratios {
   typename V::f32 first, other, low, high;
   explicit real_ratios(const codes_run& run) noexcept
@@ -31,16 +32,18 @@ struct real_ratios {
         other(V::set(run.other_ratio)),
         low(V::set(static_cast<float>(run.codes.min - run.zero_point))),
         high(V::set(static_cast<float>(run.codes.max - run.zero_point))) {}
-  typename V::s32 rescale(typename V::s32 x) const noexcept {
-    return rounded<V>(V::mul(V::to_f32(x), first), low, high);
+  typename V::s32 finish(typename V::f32 x) const noexcept {
+    if constexpr (Small) return V::to_s32(x);
+    return rounded<V>(x, low, high);
   }
+  typename V::s32 rescale(typename V::s32 x) const noexcept { return finish(V::mul(V::to_f32(x), first)); }
   typename V::s32 multiply(typename V::s32 x, typename V::s32 y) const noexcept {
-    return rounded<V>(V::mul(V::mul(V::to_f32(x), V::to_f32(y)), first), low, high);
+    return finish(V::mul(V::mul(V::to_f32(x), V::to_f32(y)), first));
   }
   typename V::s32 add(typename V::s32 x, typename V::s32 y) const noexcept {
     const typename V::f32 left = V::fence(V::mul(V::to_f32(x), first));
     const typename V::f32 right = V::fence(V::mul(V::to_f32(y), other));
-    return rounded<V>(V::add(left, right), low, high);
+    return finish(V::add(left, right));
   }
 };
 // The fixed-point contracts:
@@ -57,15 +60,19 @@ struct fixed_ratios {
   }
 };
 
-// Calls body(ratios of the run's contract).
+inline constexpr float small_ratio = 0x1p14f;  // times the product of two codes: below 2^31
+
+// Calls body(ratios of the run's contract). `codes`: of single codes, pairs or products, not of sums.
 template <class V, class Body>
-[[gnu::always_inline]] inline void with_ratios(const codes_run& run, Body&& body) noexcept {
+[[gnu::always_inline]] inline void with_ratios(const codes_run& run, bool codes, Body&& body) noexcept {
   if (run.rule == contract::fixed_double)
     body(fixed_ratios<V, true>(run));
   else if (run.rule == contract::fixed_single)
     body(fixed_ratios<V, false>(run));
+  else if (codes && run.ratio < small_ratio && run.other_ratio < small_ratio)
+    body(real_ratios<V, true>(run));
   else
-    body(real_ratios<V>(run));
+    body(real_ratios<V, false>(run));
 }
 
 // Four vectors of step(position) -> codes.
@@ -219,7 +226,20 @@ template <class V, class Code>
     }
     return;
   }
-  for (int64_t c = 0; c < t.channels; c += step) {
+  int64_t c = 0;
+  for (; c + 2 * step <= t.channels; c += 2 * step) {
+    typename V::bytes best = V::load_bytes(t.first + c), other = V::load_bytes(t.first + c + step);
+    for (int64_t y = 0; y < t.rows; ++y) {
+      const Code* row = t.first + y * t.row_step + c;
+      for (int64_t x = 0; x < t.columns; ++x, row += t.column_step) {
+        best = V::template max_bytes<Code>(best, V::load_bytes(row));
+        other = V::template max_bytes<Code>(other, V::load_bytes(row + step));
+      }
+    }
+    V::store_bytes(out + c, best);
+    V::store_bytes(out + c + step, other);
+  }
+  for (; c < t.channels; c += step) {
     if (c > t.channels - step) c = t.channels - step;
     typename V::bytes best = V::load_bytes(t.first + c);
     for (int64_t y = 0; y < t.rows; ++y) {
@@ -291,12 +311,12 @@ template <class V, class Code>
 template <class V, class In, class Out>
 void rescale(const In* a, size_t n, const codes_run& run, Out* out) noexcept {
   const default_fp_env env;
-  with_ratios<V>(run, [&](const auto& ratios) noexcept { rescale_loop<V>(a, n, run, ratios, out); });
+  with_ratios<V>(run, true, [&](const auto& ratios) noexcept { rescale_loop<V>(a, n, run, ratios, out); });
 }
 template <class V, bool Product, class Code>
 void binary(const Code* a, const Code* b, size_t n, const codes_run& run, Code* out) noexcept {
   const default_fp_env env;
-  with_ratios<V>(run, [&](const auto& ratios) noexcept { binary_loop<V, Product>(a, b, n, run, ratios, out); });
+  with_ratios<V>(run, true, [&](const auto& ratios) noexcept { binary_loop<V, Product>(a, b, n, run, ratios, out); });
 }
 template <class V, class Code>
 void requantize_sums(const int32_t* sums, const int32_t* bias, size_t rows, size_t channels, const requantizer& r,
@@ -318,7 +338,7 @@ void requantize_sums(const int32_t* sums, const int32_t* bias, size_t rows, size
 template <class V, class Code>
 void mean(const window_taps<Code>& t, const codes_run& run, Code* out) noexcept {
   const default_fp_env env;
-  with_ratios<V>(run, [&](const auto& ratios) noexcept { mean_of<V>(t, run, ratios, out); });
+  with_ratios<V>(run, false, [&](const auto& ratios) noexcept { mean_of<V>(t, run, ratios, out); });
 }
 
 template <class V>

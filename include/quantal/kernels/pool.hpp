@@ -54,6 +54,17 @@ constexpr tap_range taps_of(int64_t at, int64_t kernel, int64_t stride, int64_t 
                             int64_t after) noexcept {
   tap_range r;
   const int64_t start = at * stride - before;
+  if (dilation == 1) {  // the same without a loop
+    const int64_t end = start + kernel < in ? start + kernel : in, room = in + after - start;
+    r.padded = room < kernel ? room : kernel;
+    if (r.padded < 0) r.padded = 0;
+    const int64_t first = start < 0 ? 0 : start;
+    if (end > first) {
+      r.first = first;
+      r.count = end - first;
+    }
+    return r;
+  }
   for (int64_t k = 0; k < kernel; ++k) {
     const int64_t x = start + k * dilation;
     if (x < in + after) ++r.padded;
