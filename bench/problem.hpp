@@ -76,8 +76,9 @@ problem_ptr make_array(kind what, const std::string& shape, const std::string& m
 struct check_result {
   long wrong = 0, checked = 0;
 };
-// Compares up to 20000 outputs with exact integer arithmetic (500 let a peer pass that is wrong in 0.2 % of them). value(i): the i-th output as a number. `pad` replaces
-// the problem's leading padding where a peer can only pad another way (-1: it does not).
+// Compares up to 20000 outputs with exact integer arithmetic (500 let a peer pass that is wrong in 0.2 % of them).
+// value(i): the i-th output as a number. `pad` replaces the problem's leading padding where a peer can only pad another
+// way (-1: it does not).
 template <class Value>
 check_result check(const problem& p, Value value, std::int64_t pad = -1);
 
