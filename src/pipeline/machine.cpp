@@ -12,16 +12,25 @@
 #include "quantal/kernels/float_table.hpp"
 #include "quantal/kernels/selftest.hpp"
 #include "quantal/kernels/selftest_codes.hpp"
+#include "quantal/kernels/selftest_conv.hpp"
 #include "quantal/kernels/selftest_gemm.hpp"
 
 namespace quantal::pipeline {
 namespace {
 
-// "integer-numbers-params-elementwise-gemm-codes", eight digits each.
-std::string text_of(const selftest_sums& sums, std::uint32_t gemm, std::uint32_t codes) {
+// The self-test's parts beside selftest_sums.
+struct kernel_sums {
+  std::uint32_t gemm = selftest_gemm_expected, codes = selftest_codes_expected, conv = selftest_conv_expected,
+                depthwise = selftest_depthwise_expected;
+  friend bool operator==(const kernel_sums&, const kernel_sums&) = default;
+};
+
+// "integer-numbers-params-elementwise-gemm-codes-conv-depthwise", eight digits each.
+std::string text_of(const selftest_sums& sums, const kernel_sums& kernels) {
   constexpr char digits[] = "0123456789abcdef";
   std::string out;
-  for (const std::uint32_t part : {sums.integer, sums.numbers, sums.params, sums.elementwise, gemm, codes}) {
+  for (const std::uint32_t part : {sums.integer, sums.numbers, sums.params, sums.elementwise, kernels.gemm,
+                                   kernels.codes, kernels.conv, kernels.depthwise}) {
     if (!out.empty()) out += '-';
     for (int shift = 28; shift >= 0; shift -= 4) out += digits[(part >> shift) & 15u];
   }
@@ -83,7 +92,7 @@ std::string cpu_json(int indent) {
 }
 
 std::string selftest_checksum() {
-  return text_of(selftest_expected, selftest_gemm_expected, selftest_codes_expected);
+  return text_of(selftest_expected, {});
 }
 
 std::vector<selftest_row> selftest() {
@@ -96,10 +105,12 @@ std::vector<selftest_row> selftest() {
     row.ran = states[i].available && states[i].compiled;
     if (row.ran) {
       const selftest_sums sums = quantal::selftest(kernels_of(states[i].id, elementwise_of));
-      const std::uint32_t gemm = selftest_gemm(kernels_of(states[i].id, gemm_leaf_of));
-      const std::uint32_t codes = selftest_codes(kernels_of(states[i].id, integer_kernels_of));
-      row.checksum = text_of(sums, gemm, codes);
-      row.passed = sums == selftest_expected && gemm == selftest_gemm_expected && codes == selftest_codes_expected;
+      const gemm_leaf& products = kernels_of(states[i].id, gemm_leaf_of);
+      const kernel_sums kernels{selftest_gemm(products), selftest_codes(kernels_of(states[i].id, integer_kernels_of)),
+                                selftest_conv(products),
+                                selftest_depthwise(kernels_of(states[i].id, depthwise_leaf_of))};
+      row.checksum = text_of(sums, kernels);
+      row.passed = sums == selftest_expected && kernels == kernel_sums{};
     }
     rows.push_back(row);
   }

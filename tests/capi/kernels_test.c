@@ -1,5 +1,5 @@
 /* The kernels of quantal.h as an engine in C99 uses them. Test names begin with the IDs of docs/reliability: every ID of
-   K (arguments) and Q (parameters) that applies is here for gemm, conv2d and depthwise. A rejected call leaves plan, packed
+   K (arguments) and Q (parameters) that is about the C ABI is here for gemm, conv2d and depthwise (the rest: docs/kernels.md). A rejected call leaves plan, packed
    weights and output as they were (canary 0x55), and diag names the field. */
 #include <math.h>
 #include <pthread.h>
@@ -280,32 +280,89 @@ static int K2_no_bias_is_zero(void) {
   return 1;
 }
 
+/* Every struct of a family's calls, one at a time, as version 1 of another size: `size` in its struct_size, `tail` behind it. */
+enum { DESC, EPILOGUE, WEIGHTS, BUFFERS, PARALLEL, INFO, STRUCTS };
+static void here(void *context, size_t count, quantal_task_fn task, void *argument) {
+  size_t i;
+  (void)context;
+  for (i = 0; i < count; ++i) task(argument, i);
+}
+static int32_t with_struct(int family, int which, uint32_t size, unsigned char tail) {
+  static uint64_t room[128];
+  unsigned char *const bytes = (unsigned char *)room;
+  layer l;
+  quantal_run_buffers b;
+  quantal_parallel p;
+  quantal_plan_info info;
+  const void *from;
+  size_t known;
+  int32_t s;
+  if (ready(&l, family, &b) != QUANTAL_OK) return -1000;
+  memset(&p, 0, sizeof p);
+  memset(&info, 0, sizeof info);
+  p.call = here;
+  switch (which) {
+    case DESC: from = family == 0 ? (void *)&l.gemm : (void *)&l.conv, known = family == 0 ? sizeof l.gemm : sizeof l.conv; break;
+    case EPILOGUE: from = &l.epilogue, known = sizeof l.epilogue; break;
+    case WEIGHTS: from = &l.weights, known = sizeof l.weights; break;
+    case BUFFERS: from = &b, known = sizeof b; break;
+    case PARALLEL: from = &p, known = sizeof p; break;
+    default: from = &info, known = sizeof info; break;
+  }
+  memset(room, 0, sizeof room);
+  memcpy(bytes, from, known);
+  bytes[known + 3] = tail;
+  if (size == 1) size = (uint32_t)known - 8; /* older than version 1 */
+  if (size == 2) size = (uint32_t)known + 8; /* newer */
+  memcpy(bytes, &size, sizeof size);
+  memset(out_data, 0x55, sizeof out_data);
+  switch (which) {
+    case DESC:
+      if (family == 0) return quantal_gemm_plan_init(l.plan, sizeof l.plan, (quantal_gemm_desc *)room, NULL);
+      return (family == 1 ? quantal_conv2d_plan_init : quantal_depthwise_plan_init)(l.plan, sizeof l.plan, (quantal_conv_desc *)room, NULL);
+    case EPILOGUE:
+      l.gemm.epilogue = l.conv.epilogue = l.weights.epilogue = (quantal_epilogue *)room;
+      s = init(&l);
+      return s == pack(&l, packed_data, sizeof packed_data) ? s : -1000; /* both read it */
+    case WEIGHTS:
+      if (family == 0) return quantal_gemm_pack(l.plan, (quantal_weights *)room, packed_data, sizeof packed_data, NULL);
+      return (family == 1 ? quantal_conv2d_pack : quantal_depthwise_pack)(l.plan, (quantal_weights *)room, packed_data, sizeof packed_data, NULL);
+    case BUFFERS: return run_on(&l, l.plan, (quantal_run_buffers *)room, NULL);
+    case PARALLEL: return run_on(&l, l.plan, &b, (quantal_parallel *)room);
+    default: return quantal_plan_get_info(l.plan, (quantal_plan_info *)room);
+  }
+}
+
 static int K3_struct_sizes(void) {
   layer l;
-  struct { quantal_gemm_desc desc; uint64_t tail; } newer;
   quantal_run_buffers b;
-  int family;
+  size_t i;
+  int family, which;
   for (family = 0; family < FAMILIES; ++family) {
     REFUSED(l, family, l.gemm.struct_size = 0; l.conv.struct_size = 0, QUANTAL_E_STRUCT_SIZE, "desc");
     REFUSED(l, family, l.gemm.struct_size = 8; l.conv.struct_size = 8, QUANTAL_E_STRUCT_SIZE, "desc");
     REFUSED(l, family, l.epilogue.struct_size = 4, QUANTAL_E_STRUCT_SIZE, NULL);
+    for (which = 0; which < STRUCTS; ++which) {
+      const int writes = which == INFO; /* its tail is the caller's */
+      CHECK(with_struct(family, which, 0, 0) == QUANTAL_E_STRUCT_SIZE);
+      CHECK(with_struct(family, which, 1, 0) == QUANTAL_E_STRUCT_SIZE);
+      CHECK(with_struct(family, which, UINT32_MAX, 0) == QUANTAL_E_STRUCT_SIZE);
+      if (!writes) CHECK(with_struct(family, which, 2, 1) == QUANTAL_E_VERSION);
+      for (i = 0; i < sizeof out_data; ++i) CHECK(out_data[i] == 0x55);
+      CHECK(with_struct(family, which, 2, 0) == QUANTAL_OK);
+    }
     CHECK(ready(&l, family, &b) == QUANTAL_OK);
     b.struct_size = 0;
     CHECK(run_refuses(&l, l.plan, b, QUANTAL_E_STRUCT_SIZE));
   }
-  describe(&l, 0);
-  memset(&newer, 0, sizeof newer);
-  newer.desc = l.gemm;
-  newer.desc.struct_size = sizeof newer;
-  CHECK(quantal_gemm_plan_init(l.plan, sizeof l.plan, &newer.desc, NULL) == QUANTAL_OK);
-  newer.tail = 1;
-  CHECK(quantal_gemm_plan_init(l.plan, sizeof l.plan, &newer.desc, NULL) == QUANTAL_E_VERSION);
   return 1;
 }
 
 static int K4_flags_and_reserved(void) {
   layer l;
   quantal_run_buffers b;
+  quantal_parallel p;
+  size_t i;
   int family;
   for (family = 0; family < FAMILIES; ++family) {
     REFUSED(l, family, l.gemm.flags = 1; l.conv.flags = 1, QUANTAL_E_FLAGS, "desc");
@@ -314,6 +371,17 @@ static int K4_flags_and_reserved(void) {
     CHECK(ready(&l, family, &b) == QUANTAL_OK);
     b.flags = 2;
     CHECK(run_refuses(&l, l.plan, b, QUANTAL_E_FLAGS));
+    b.flags = 0;
+    memset(&p, 0, sizeof p);
+    p.struct_size = sizeof p;
+    p.call = here;
+    p.flags = 1;
+    memset(out_data, 0x55, sizeof out_data);
+    CHECK(run_on(&l, l.plan, &b, &p) == QUANTAL_E_FLAGS && out_data[0] == 0x55);
+    memset(packed_data, 0x55, sizeof packed_data);
+    l.weights.flags = 4;
+    CHECK(pack(&l, packed_data, sizeof packed_data) == QUANTAL_E_FLAGS);
+    for (i = 0; i < sizeof packed_data; ++i) CHECK(packed_data[i] == 0x55);
   }
   return 1;
 }

@@ -8,6 +8,7 @@
 
 #include "conv_problem.hpp"
 #include "kernels/emulate/leaves.hpp"
+#include "quantal/kernels/selftest_conv.hpp"
 
 using namespace quantal;
 using namespace conv_test;
@@ -142,4 +143,14 @@ TEST_CASE("large convolutions: weights and bands in several chunks") {
   s.kernel_h = s.kernel_w = 3;
   s.pad_top = s.pad_left = s.pad_bottom = s.pad_right = 1;
   check(s);
+}
+
+TEST_CASE("every leaf gives the self-test's checksum of convolution") {
+  for (const auto& [leaf, emulated] : quantal_test::all_leaves<gemm_leaf>()) {
+    CAPTURE(leaf->isa, emulated);
+    CHECK(selftest_conv(*leaf) == selftest_conv_expected);
+  }
+  gemm_leaf broken = *quantal_test::all_leaves<gemm_leaf>()[0].leaf;
+  broken.prepare = [](const void*, bool, std::int32_t, std::int64_t, std::int64_t, void*) noexcept {};
+  CHECK(selftest_conv(broken) != selftest_conv_expected);
 }

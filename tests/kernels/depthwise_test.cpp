@@ -6,6 +6,7 @@
 
 #include "conv_problem.hpp"
 #include "kernels/emulate/leaves.hpp"
+#include "quantal/kernels/selftest_conv.hpp"
 
 using namespace quantal;
 using namespace conv_test;
@@ -74,4 +75,14 @@ TEST_CASE("depthwise convolution equals the reference on every leaf") {
         }
     std::printf("depthwise %s%s: %d convolutions compared\n", leaf->isa, emulated ? " (emulated)" : "", cases);
   }
+}
+
+TEST_CASE("every leaf gives the self-test's checksum of depthwise convolution") {
+  for (const auto& [leaf, emulated] : quantal_test::all_leaves<depthwise_leaf>()) {
+    CAPTURE(leaf->isa, emulated);
+    CHECK(selftest_depthwise(*leaf) == selftest_depthwise_expected);
+  }
+  depthwise_leaf broken = *quantal_test::all_leaves<depthwise_leaf>()[0].leaf;
+  broken.interleave = [](const interleave_args&) noexcept {};
+  CHECK(selftest_depthwise(broken) != selftest_depthwise_expected);
 }

@@ -5,6 +5,7 @@
 #if defined(__aarch64__) && defined(__ARM_FEATURE_DOTPROD)
 #include "quantal/kernels/depthwise_quad.hpp"
 #include "quantal/kernels/intrinsics.hpp"
+#include "quantal/kernels/neon/depthwise.hpp"
 
 namespace quantal::kernels::dotprod {
 inline namespace QUANTAL_KERNEL_COPY {
@@ -34,27 +35,9 @@ struct quad_q {
     out[3] = vreinterpretq_s8_s16(vzip2q_s16(b, d));
   }
 
-  // The conversion saturates and rounds to nearest even by itself; the narrowing saturates to s16.
-  static int16x4_t steps(sums sum, const float* ratio) noexcept {
-    return vqmovn_s32(vcvtnq_s32_f32(vmulq_f32(vcvtq_f32_s32(sum), vld1q_f32(ratio))));
-  }
-
   template <bool Unsigned, bool Wide>
   static words codes(const sums (&sum)[4], const depthwise_row& a) noexcept {
-    const int16x8_t zero = vdupq_n_s16(static_cast<int16_t>(a.zero_point));
-    const int16x8_t first = vcombine_s16(steps(sum[0], a.ratio), steps(sum[1], a.ratio + 4));
-    const int16x8_t second = vcombine_s16(steps(sum[2], a.ratio + 8), steps(sum[3], a.ratio + 12));
-    const int16x8_t x = vqaddq_s16(first, zero), y = vqaddq_s16(second, zero);
-    if constexpr (Unsigned) {
-      const uint8x16_t low = vdupq_n_u8(static_cast<uint8_t>(a.codes.min));
-      const uint8x16_t high = vdupq_n_u8(static_cast<uint8_t>(a.codes.max));
-      const uint8x16_t codes = vcombine_u8(vqmovun_s16(x), vqmovun_s16(y));
-      return vreinterpretq_s8_u8(vminq_u8(vmaxq_u8(codes, low), high));
-    } else {
-      const int8x16_t low = vdupq_n_s8(static_cast<int8_t>(a.codes.min));
-      const int8x16_t high = vdupq_n_s8(static_cast<int8_t>(a.codes.max));
-      return vminq_s8(vmaxq_s8(vcombine_s8(vqmovn_s16(x), vqmovn_s16(y)), low), high);
-    }
+    return neon::depthwise_detail::codes_of<Unsigned>(sum, a);
   }
 };
 

@@ -3,6 +3,7 @@
 #include "quantal/kernels/copy.hpp"
 #include "quantal/kernels/isa_kernels.hpp"
 #if defined(__aarch64__) && !defined(QUANTAL_EMULATE)
+#include "quantal/kernels/neon/depthwise.hpp"
 #include "quantal/kernels/neon/elementwise.hpp"
 #include "quantal/kernels/neon/gemm.hpp"
 #endif
@@ -11,7 +12,7 @@ namespace quantal::kernels::neon {
 inline namespace QUANTAL_KERNEL_COPY {
 
 #if defined(__aarch64__) && !defined(QUANTAL_EMULATE)
-inline constexpr isa_kernels own = {&elementwise, &integer, &gemm, nullptr};
+inline constexpr isa_kernels own = {&elementwise, &integer, &gemm, &depthwise};
 #else
 inline constexpr isa_kernels own = {};
 #endif
