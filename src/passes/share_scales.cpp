@@ -41,8 +41,10 @@ void cut_range(const ir::graph& g, const ir::index& index, tensor_plan& t) {
     } else if (u.input == 0 && n.is("HardSigmoid") && n.get_float("alpha", 0.2F) > 0) {
       const double alpha = static_cast<double>(n.get_float("alpha", 0.2F)),
                    beta = static_cast<double>(n.get_float("beta", 0.5F));
+      // The slope gets 254 of the 255 steps of 8 bits. With all of them zero would lie between two codes, and the result
+      // of every code halfway between two codes of [0, 1]: ties, the largest rounding error each time.
       low = std::min(low, -beta / alpha);
-      high = std::max(high, (1 - beta) / alpha);
+      high = std::max(high, (1 - beta) / alpha + 1 / (254 * alpha));
     } else {
       return;
     }

@@ -277,7 +277,8 @@ TEST_CASE("the range before a HardSwish is cut at -3, where it is zero; HardSigm
     if (act == std::string("HardSwish")) {
       CHECK(std::isinf(tensor_for(p, "c")->high));
     } else {
-      CHECK(tensor_for(p, "c")->high == Approx(2.5));
+      // a step more than its slope takes: zero and the results are codes then, not ties between two
+      CHECK(tensor_for(p, "c")->high == Approx(2.5 + 5.0 / 254));
     }
   }
 }

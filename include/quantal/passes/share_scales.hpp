@@ -5,7 +5,8 @@
 //   b ─┴Concat─ c           a and b take c's scale if Concat is their only reader: no requantization
 //
 // A range is cut where every reader saturates: HardSwish is zero below -3, HardSigmoid constant outside [-b/a,
-// (1-b)/a]. Exact, and more codes for the values that matter.
+// (1-b)/a]. Exact, and more codes for the values that matter. HardSigmoid's range keeps one step of 8 bits more: with
+// exactly its slope every code's result would lie halfway between two codes of [0, 1].
 #pragma once
 #include <string>
 #include <vector>
