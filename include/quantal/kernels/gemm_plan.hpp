@@ -2,7 +2,7 @@
 // here. A plan is plain data: copy it, share it between threads; it points only at its leaf. Freestanding.
 //
 // Blocking:  a task is block_m lhs rows x panels_per_task panels. Its rows are prepared once (they stay in L2). For
-// each panel, for each chunk of depths (a panel chunk and its rows stay in L1), the row blocks run. Sums of integers do
+// each panel, for each chunk of depths (a panel chunk and its rows stay in L1 or near it), the row blocks run. Sums of integers do
 // not depend on the order, so neither blocking nor threads change a bit.
 //
 // Depth: up to max_gemm_depth (ref/gemm.hpp) no s32 sum can overflow. Beyond, chunks are added in s64 and the exact sum
@@ -190,13 +190,14 @@ constexpr void choose_tasks(gemm_plan& p, size_t width, const gemm_blocking& for
   p.tasks = static_cast<uint64_t>(row_count) * p.panel_tasks;
 }
 
-// Wide panels or not, and chunks of depths: a wide chunk and the rows that meet it share a 32 KiB L1.
+// Wide panels or not, and chunks of depths. A wide chunk may come from L2, which keeps up with the block (64 bytes in
+// six cycles): that costs less than to put sums aside and fetch them again.
 constexpr void choose_chunks(gemm_plan& p, const gemm_blocking& forced) noexcept {
   const gemm_leaf& leaf = *p.leaf;
   p.wide = leaf.block_wide != nullptr && p.shape.m >= leaf.wide_from;
   if (forced.wide >= 0) p.wide = leaf.block_wide != nullptr && forced.wide > 0;
   int64_t limit = p.steps;
-  if (p.wide) limit = 24 * 1024 / leaf.wide_bytes;
+  if (p.wide) limit = 64 * 1024 / leaf.wide_bytes;
   if (leaf.chunk_steps > 0 && p.shape.m > leaf.rows) limit = leaf.chunk_steps;
   if (p.long_sum && limit > 32768 / leaf.layout.depth) limit = 32768 / leaf.layout.depth;
   if (limit < 1) limit = 1;
