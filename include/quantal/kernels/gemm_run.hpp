@@ -290,7 +290,7 @@ inline void run_direct(const gemm_plan& p, const gemm_buffers& b) noexcept {
   const gemm_call call{p, b};
   const int32_t columns = leaf.layout.columns, live_rows = static_cast<int32_t>(p.shape.m);
   const int64_t row_step = p.in_place ? p.lhs_stride : static_cast<int64_t>(p.lhs_row_bytes);
-  const bool is_unsigned = p.lhs == dtype::u8;
+  const bool is_unsigned = p.lhs == dtype::u8, centred = leaf.form == lhs_form::s16_centred;
   uint8_t* scratch = static_cast<uint8_t*>(b.workspace);
   const void* rows[max_leaf_rows];
   const uint8_t *codes = call.lhs_row(0), *row = p.in_place ? codes : scratch;
@@ -323,7 +323,10 @@ inline void run_direct(const gemm_plan& p, const gemm_buffers& b) noexcept {
     const const_panel_parts parts = parts_of(panel, leaf.layout);
     a.panel = parts.weights;
     leaf.block(a);
-    call.set_panel(s, parts);
+    s.bias = centred ? parts.raw_bias : parts.bias;
+    s.ratio = parts.ratio;
+    s.multiplier = parts.multiplier;
+    s.real_bias = parts.real_bias;
     call.set_block(s, a, 0, column);
     if (p.leaf_stores)
       leaf.store(s);

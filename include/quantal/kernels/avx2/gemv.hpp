@@ -146,15 +146,18 @@ inline void block_nibbles(const block_args& a) noexcept {
   }
 }
 
-// Several panels' blocks.
-inline bool store_panels(const store_args& a) noexcept {
-  if (a.panels == 1) return store_block(a);
+// Several panels' blocks. By itself, so that one panel's block does not set up its frame.
+[[gnu::noinline]] inline bool store_each_panel(const store_args& a) noexcept {
   store_args one = a;
   one.live_columns = 16;
   for (int32_t i = 1; i < a.panels; ++i, next_panel(one, 16))
     if (!store_block(one)) return false;
   one.live_columns = a.live_columns;
   return store_block(one);
+}
+
+inline bool store_panels(const store_args& a) noexcept {
+  return a.panels == 1 ? store_block(a) : store_each_panel(a);
 }
 
 }  // namespace QUANTAL_KERNEL_COPY
