@@ -18,7 +18,7 @@ namespace depthwise_detail {
 struct pairs {  // of the 16 channels of two pixels, in word order
   __m256i low, high;
 };
-inline pairs pair_up(__m256i first, __m256i second) noexcept {
+[[gnu::always_inline]] inline pairs pair_up(__m256i first, __m256i second) noexcept {
   return {_mm256_unpacklo_epi16(first, second), _mm256_unpackhi_epi16(first, second)};
 }
 inline __m256i widen_s8(const uint8_t* p) noexcept {
@@ -26,7 +26,7 @@ inline __m256i widen_s8(const uint8_t* p) noexcept {
 }
 
 // x * weights, with the weights read by the multiplication: in registers they would drive sums onto the stack.
-inline __m256i times(__m256i x, const uint8_t* weights) noexcept {
+[[gnu::always_inline]] inline __m256i times(__m256i x, const uint8_t* weights) noexcept {
 #if !defined(QUANTAL_EMULATE)
   __m256i product;
   __asm__("vpmaddwd %2, %1, %0" : "=x"(product) : "x"(x), "m"(*reinterpret_cast<const __m256i_u*>(weights)));
@@ -38,7 +38,8 @@ inline __m256i times(__m256i x, const uint8_t* weights) noexcept {
 
 // sum[vector][pixel] += pairs * word
 template <int32_t Pixels>
-inline void add_word(__m256i (&sum)[2][Pixels], int32_t pixel, const pairs& x, const uint8_t* word) noexcept {
+[[gnu::always_inline]] inline void add_word(__m256i (&sum)[2][Pixels], int32_t pixel, const pairs& x,
+                                            const uint8_t* word) noexcept {
   sum[0][pixel] = _mm256_add_epi32(sum[0][pixel], times(x.low, word));
   in_order(sum[0][pixel]);
   sum[1][pixel] = _mm256_add_epi32(sum[1][pixel], times(x.high, word + 32));

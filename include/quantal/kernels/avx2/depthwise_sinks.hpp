@@ -16,7 +16,7 @@ inline __m256i load256(const void* p) noexcept {
 
 // Sums with bias of 8 channels of two pixels -> steps in s16: [pixel 0, pixel 1 | pixel 0, pixel 1], 4 channels each.
 template <bool Wide>
-inline __m256i steps_of_two(__m256i sum0, __m256i sum1, __m256 ratio) noexcept {
+[[gnu::always_inline]] inline __m256i steps_of_two(__m256i sum0, __m256i sum1, __m256 ratio) noexcept {
   __m256 x0 = _mm256_mul_ps(_mm256_cvtepi32_ps(sum0), ratio);
   __m256 x1 = _mm256_mul_ps(_mm256_cvtepi32_ps(sum1), ratio);
   if constexpr (Wide) {  // too large converts to INT_MIN; too small does so rightly
@@ -39,11 +39,11 @@ struct to_codes {
   const float* ratio = a.ratio;
   uint8_t* out = static_cast<uint8_t*>(a.out);
 
-  __m256i start(int32_t vector) const noexcept { return load256(bias + 8 * vector); }
+  [[gnu::always_inline]] __m256i start(int32_t vector) const noexcept { return load256(bias + 8 * vector); }
 
   // sum[vector][pixel], `Pixels` of them from pixel x on.
   template <int32_t Pixels>
-  void put(const __m256i (&sum)[2][Pixels], int64_t x) const noexcept {
+  [[gnu::always_inline]] void put(const __m256i (&sum)[2][Pixels], int64_t x) const noexcept {
     const __m256 ratio0 = _mm256_loadu_ps(ratio), ratio1 = _mm256_loadu_ps(ratio + 8);
     const __m256i order = _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7);
     uint8_t* to = out + x * stride;
@@ -65,9 +65,9 @@ struct to_codes {
 struct to_sums {
   const depthwise_row& a;
 
-  __m256i start(int32_t) const noexcept { return _mm256_setzero_si256(); }
+  [[gnu::always_inline]] __m256i start(int32_t) const noexcept { return _mm256_setzero_si256(); }
   template <int32_t Pixels>
-  void put(const __m256i (&sum)[2][Pixels], int64_t x) const noexcept {
+  [[gnu::always_inline]] void put(const __m256i (&sum)[2][Pixels], int64_t x) const noexcept {
     __m256i* to = static_cast<__m256i*>(a.out) + 2 * x;
 #pragma GCC unroll 4
     for (int32_t p = 0; p < Pixels; ++p, to += 2) {
