@@ -48,8 +48,9 @@ QUANTAL_LOOP(additions, TWELVE("vpaddd %%ymm12, %%ymm13, %%ymm"))             //
 #define EIGHT(product)                                                                          \
   ADD(product, "8", "0")                                                                        \
   ADD(product, "9", "1")                                                                        \
-  ADD(product, "10", "2") ADD(product, "11", "3") ADD(product, "8", "4") ADD(product, "9", "5") \
-      ADD(product, "10", "6") ADD(product, "11", "7")
+  ADD(product, "10", "2")                                                                       \
+  ADD(product, "11", "3") ADD(product, "8", "4") ADD(product, "9", "5") ADD(product, "10", "6") \
+      ADD(product, "11", "7")
 // s16 pairs: 16 multiply-adds per product and addition.
 #define MADDWD(p) "vpmaddwd %%ymm12, %%ymm13, %%ymm" p "\n"
 QUANTAL_LOOP(maddwd, EIGHT(MADDWD))
