@@ -125,7 +125,7 @@ result<std::unique_ptr<data::source>> evaluation_of(const quantal_job& job, cons
 // Names the options about files that made no difference.
 void add_unread(const quantal_job& job, const pipeline::quantize_config& c, const data::source* samples,
                 pipeline::quantize_report& report) {
-  for (std::string& line : data::unread_options(source_options_of(job, c, -1).image, samples))
+  for (std::string& line : data::unread_options(source_options_of(job, c, -1).image, samples, c.evaluation))
     report.warnings.push_back(std::move(line));
 }
 

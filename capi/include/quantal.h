@@ -358,7 +358,9 @@ QUANTAL_API int32_t quantal_dlpack_write(const quantal_view *view, int32_t major
    pointer to them. A plan is plain bytes: it may be copied and moved within the process, and any number of threads may
    run it at once, each with its own workspace. Packed weights may be stored, and used by every plan that differs only in
    what packing does not touch: rows, batch, image size, stride, padding, strides in memory, clamp, output zero point,
-   residual, threads. A run on others says QUANTAL_E_PLAN.
+   residual, threads; and only where it has chosen the same kernel and layout: one row may have another kernel than many
+   (desc.kernel fixes it), and on some CPUs stride, padding or a pixel stride choose another layout of a convolution's weights.
+   A run on others says QUANTAL_E_PLAN: pack again.
    Results are equal to the bit on every CPU, for every kernel, any number of threads, any alignment of 8-bit data.
    4-byte data (bias, ratios, S32 and F32 outputs) is aligned to 4 bytes, plan memory to 8, packed weights and workspace to 64.
    Input and output must not overlap (QUANTAL_E_OVERLAP); a residual may be the output itself. */

@@ -54,7 +54,8 @@ result<pipeline::calibrated> observe(state& s, const common_options& common) {
   s.config.threads = static_cast<std::size_t>(common.threads);
   progress_bar bar(common);
   QUANTAL_TRY(done, pipeline::calibrate_model(*m, s.config, *samples, bar.hook()));
-  for (std::string& line : data::unread_options(s.data.image, samples.get())) done.warnings.push_back(std::move(line));
+  for (std::string& line : data::unread_options(s.data.image, samples.get(), evaluation.get()))
+    done.warnings.push_back(std::move(line));
   return std::move(done);
 }
 
@@ -94,16 +95,16 @@ result<int> calibrate(state& s, const args& a, const common_options& common) {
   if (common.json) {
     std::string warnings;
     for (const std::string& w : done.warnings) warnings += (warnings.empty() ? "" : ", ") + io::json_string(w);
-    QUANTAL_CHECK(print(
-        "{\"cache\": " + io::json_string(s.output) + ", \"observer\": " + io::json_string(cache.observer) +
-        ", \"samples\": " + std::to_string(cache.samples) + ", \"tensors\": " + std::to_string(tensors) +
-        ", \"warnings\": [" + warnings + "]" + ", \"seconds\": " + io::number(seconds) +
-        ", \"peak_rss_bytes\": " + std::to_string(pipeline::peak_rss_bytes()) + "}\n"));
+    QUANTAL_CHECK(
+        print("{\"cache\": " + io::json_string(s.output) + ", \"observer\": " + io::json_string(cache.observer) +
+              ", \"samples\": " + std::to_string(cache.samples) + ", \"tensors\": " + std::to_string(tensors) +
+              ", \"warnings\": [" + warnings + "]" + ", \"seconds\": " + io::number(seconds) +
+              ", \"peak_rss_bytes\": " + std::to_string(pipeline::peak_rss_bytes()) + "}\n"));
     return 0;
   }
-  std::string text = "Calibration cache: " + io::escape_text(s.output, 4096) + "\n  " +
-                     std::to_string(tensors) + " tensors, " + std::to_string(cache.samples) +
-                     " samples, observer " + io::escape_text(cache.observer) + "\n";
+  std::string text = "Calibration cache: " + io::escape_text(s.output, 4096) + "\n  " + std::to_string(tensors) +
+                     " tensors, " + std::to_string(cache.samples) + " samples, observer " +
+                     io::escape_text(cache.observer) + "\n";
   if (common.quiet) done.warnings.clear();
   if (!done.warnings.empty()) text += "\nWarnings:\n";
   for (const std::string& w : done.warnings) text += wrapped("  " + io::escape_text(w) + "\n");
@@ -117,7 +118,8 @@ action calibrate_verb(args& a) {
   auto s = std::make_shared<state>();
   a.list("FILES", &s->files, "the float model (.onnx); with --merge: the caches");
   a.text("-o,--output", &s->output, "the cache to write");
-  a.flag("--merge", &s->merge, "join caches of the same model: the result is that of one run over all data (takes no data or recipe)");
+  a.flag("--merge", &s->merge,
+         "join caches of the same model: the result is that of one run over all data (takes no data or recipe)");
   a.text("--cache-format", &s->format, "quantal: statistics; other tools' caches hold ranges only")
       .choices({"quantal", "onnxruntime", "tensorrt"});
   add_data_options(a, s->data, s->config.num_calib_batches);

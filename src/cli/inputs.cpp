@@ -110,7 +110,8 @@ void add_lint_options(args& a, data_options& d, pipeline::quantize_config& c) {
 }
 
 void add_method_options(args& a, pipeline::quantize_config& c, std::int64_t& bins) {
-  a.real("--percentile", &c.percentile, "of the percentile observers, in percent: above 0, at most 100").group("Recipe");
+  a.real("--percentile", &c.percentile, "of the percentile observers, in percent: above 0, at most 100")
+      .group("Recipe");
   a.real("--stddev", &c.stddev, "of the stddev observer: how many standard deviations").group("Recipe");
   a.real("--scale", &c.scale, "of the scale observer: share of the largest magnitude").group("Recipe");
   a.integer("--bins", &bins, "of histogram observers; 0: the observer's own", 0, 1 << 20).group("Recipe");

@@ -122,7 +122,7 @@ result<void> write_report(const state& s, const pipeline::quantize_report& r) {
 
 // Options about data that this type, or the kind of the data, does not read.
 std::vector<std::string> unread(const state& s, const data::source* samples) {
-  std::vector<std::string> lines = data::unread_options(s.data.image, samples);
+  std::vector<std::string> lines = data::unread_options(s.data.image, samples, s.config.evaluation);
   if (!s.data.labels.empty() && (samples == nullptr || !pipeline::recipe_of(s.config.type).needs_data))
     lines.push_back(std::string("--labels has no effect ") +
                     (samples == nullptr ? "without data" : std::string("on ") + pipeline::name_of(s.config.type)));

@@ -189,9 +189,10 @@ source_options held_out(source_options options) {
   return options;
 }
 
-std::vector<std::string> unread_options(const image_options& given, const source* opened) {
+std::vector<std::string> unread_options(const image_options& given, const source* samples, const source* evaluation) {
   std::vector<std::string> lines;
-  if (opened != nullptr && opened->images()) return lines;
+  for (const source* opened : {samples, evaluation})
+    if (opened != nullptr && opened->images()) return lines;
   const std::pair<bool, const char*> options[] = {{!given.imgsz.empty(), "--imgsz"},
                                                   {!given.layout.empty(), "--layout"},
                                                   {!given.mean.empty(), "--mean"},

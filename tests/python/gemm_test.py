@@ -86,6 +86,17 @@ class Gemm(unittest.TestCase):
         expected = np.clip((sums(a, b) * 3 + 512) >> 10, -128, 127)
         np.testing.assert_array_equal(quantal.gemm(a, b, ratios=3 / 1024, contract="fixed_single"), expected)
 
+    def test_multipliers_are_made_of_doubles(self):
+        # 5 * 0.1 is just below a half as a 31-bit multiplier (1717986918 * 2^-34), just above it through float32.
+        one = np.ones((1, 1), np.int8)
+        self.assertEqual(quantal.gemm(one * 5, one, ratios=0.1, contract="fixed_single").tolist(), [[0]])
+
+    def test_names_of_types(self):
+        a, b = np.full((1, 2), 100, np.int8), np.ones((2, 1), np.int8)
+        for name in ("s8", "int8", np.int8):
+            self.assertEqual(quantal.gemm(a, b, ratios=0.5, dtype=name, min=-100).tolist(), [[100]])
+        self.assertEqual(quantal.gemm(a, b, dtype="int32").tolist(), [[200]])
+
     def test_every_kernel_of_this_machine(self):
         rng = np.random.default_rng(6)
         a, b = codes(rng, np.uint8, (13, 100)), codes(rng, np.int8, (100, 37))
@@ -109,7 +120,7 @@ class Gemm(unittest.TestCase):
                            (lambda: quantal.gemm(a, b, ratios=-1.0, contract="fixed_single"), ValueError),
                            (lambda: quantal.gemm(a, b, bias=[1.5] * 4), TypeError), (lambda: quantal.gemm(a, b, bias=[2**40] * 4), TypeError),
                            (lambda: quantal.gemm(a, b, lhs_zero_point=256), ValueError), (lambda: quantal.gemm(a, b, lhs_zero_point=2**40), ValueError),
-                           (lambda: quantal.gemm(a, b, min=0), ValueError), (lambda: quantal.gemm(a, b, ratios=1, min=9, max=3), ValueError),
+                           (lambda: quantal.gemm(a, b, min=0), ValueError), (lambda: quantal.gemm(a, b, ratios=1, dtype="f32", min=0), ValueError), (lambda: quantal.gemm(a, b, ratios=1, min=9, max=3), ValueError),
                            (lambda: quantal.gemm(a, b, ratios=1, contract="rounded"), ValueError), (lambda: quantal.gemm("a", b), TypeError)):
             with self.assertRaises(kind):
                 call()

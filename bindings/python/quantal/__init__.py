@@ -100,7 +100,7 @@ def quantize(model, output=None, *, quant_type: str = "static_int8", data=None, 
              activation_observer: Optional[str] = None, weight_observer: Optional[str] = None, activation_type: Optional[str] = None,
              weight_type: Optional[str] = None, symmetric: bool = False, reduce_range: bool = False, format: Optional[str] = None,
              target: Optional[str] = None, include: Optional[Sequence[str]] = None, exclude: Optional[Sequence[str]] = None, calibration_cache=None, strict: bool = False,
-             percentile: float = 0, stddev: float = 0, scale: float = 0, bins: int = 0, eval_data=None, labels=None, split: Optional[str] = None,
+             percentile: Optional[float] = None, stddev: Optional[float] = None, scale: Optional[float] = None, bins: Optional[int] = None, eval_data=None, labels=None, split: Optional[str] = None,
              imgsz=None, layout: Optional[str] = None, mean=None, std=None, value_range=None, color: Optional[str] = None, letterbox: bool = False,
              progress: Optional[ProgressFn] = None) -> Union[Dict[str, Any], Tuple[bytes, Dict[str, Any]]]:
     """Quantizes an ONNX model. The keywords are the options of `quantal quantize`.
@@ -110,7 +110,7 @@ def quantize(model, output=None, *, quant_type: str = "static_int8", data=None, 
     target: "onnxruntime" (default): forms that ONNX Runtime runs in integers; "any"
     num_calib_batches: -1: all
     data:   ndarray [samples, ...], dict of them, an iterable of feeds, or a path; needed by static types
-    percentile, stddev, scale, bins: of the observers; 0: their defaults
+    percentile, stddev, scale, bins: of the observers; None: their defaults
     eval_data: path of held-out samples; the report warns where `data` differs from them
     labels, split, imgsz, layout, mean, std, value_range, color, letterbox: about files of samples, as on the command line;
         also imgsz=(480, 640), mean=(0.485, 0.456, 0.406), value_range=(-1, 1)
@@ -135,7 +135,11 @@ def quantize(model, output=None, *, quant_type: str = "static_int8", data=None, 
     if calibration_cache is not None:
         job.calibration_cache = native.path_bytes(calibration_cache)
     job.flags = (native.SYMMETRIC if symmetric else 0) | (native.REDUCE_RANGE if reduce_range else 0) | (native.STRICT if strict else 0)
-    job.percentile, job.stddev, job.scale, job.bins = percentile, stddev, scale, native.number(bins, "bins", 0, 2**31 - 1)
+    for name, value in (("percentile", percentile), ("stddev", stddev), ("scale", scale)):
+        if value is not None and not value:  # 0 is "not given" in the C job
+            raise ValueError(f"{name} must not be 0")
+        setattr(job, name, 0 if value is None else value)
+    job.bins = 0 if bins is None else native.number(bins, "bins", 1, 2**31 - 1)
     if eval_data is not None:
         job.eval_data = native.path_bytes(eval_data)
     _set_file_options(job, letterbox, labels=labels, split=split, imgsz=imgsz, layout=layout, mean=mean, std=std, value_range=value_range, color=color)
@@ -145,6 +149,10 @@ def quantize(model, output=None, *, quant_type: str = "static_int8", data=None, 
         model_path = native.path_bytes(model)
     puller, failures = _attach(job, model, data, batch_size, progress)
     report, diag = ctypes.c_void_p(), native.Diag()
+    if in_memory and output is not None:  # the library refuses this where it knows the path
+        for name, path in (("data", data), ("eval_data", eval_data), ("labels", labels), ("calibration_cache", calibration_cache)):
+            if path is not None and is_path(path) and os.path.realpath(path) == os.path.realpath(output):
+                raise ValueError(f"output would replace {name}: {os.fsdecode(output)}")
     if in_memory:
         source = bytes(model)
         out, size = ctypes.c_void_p(), ctypes.c_size_t()

@@ -8,7 +8,7 @@ from typing import Optional
 import numpy as np
 
 from . import _native as native
-from ._arrays import NUMPY_OF, as_array, dense
+from ._arrays import NUMBER_OF, NUMPY_OF, as_array, dense
 
 __all__ = ["gemm"]
 
@@ -90,8 +90,8 @@ def gemm(a, b, *, bias=None, lhs_zero_point: int = 0, rhs_zero_point: int = 0, d
         sum[i, j] = (a[i, :] - lhs_zero_point) @ (b[:, j] - rhs_zero_point) + bias[j]
 
     a: [m, k], b: [k, n], uint8 or int8 in any combination; bias: int32 [n] or one number
-    dtype: "s32" (default): the sums themselves; "u8" or "s8": round(sum * ratios) + zero_point, saturated;
-        "f32": sum * ratios
+    dtype: "s32" (default without ratios): the sums themselves; "s8" (default with ratios) or "u8": round(sum * ratios) + zero_point,
+        saturated; "f32": sum * ratios
     ratios: one number or [n]: scale of a * scale of b / scale of the result
     contract: how the result is rounded: "fp32_rne", "fixed_double", "fixed_single"
     min, max: lowest and highest code of the result (a fused ReLU is min=zero_point)
@@ -109,19 +109,22 @@ def gemm(a, b, *, bias=None, lhs_zero_point: int = 0, rhs_zero_point: int = 0, d
         raise ValueError(f"a has {k} columns and b has {rows} rows")
     if contract not in _CONTRACTS:
         raise ValueError(f"contract must be one of {', '.join(_CONTRACTS)}, not {contract!r}")
-    dtype = dtype or ("s32" if ratios is None else "s8")
-    if (dtype == "s32") != (ratios is None):
+    out_dtype = native.dtype_number(dtype if dtype is not None else "s32" if ratios is None else "s8")
+    if out_dtype not in NUMPY_OF:
+        raise TypeError(f"a product has no results of type {dtype!r}")
+    out_type = np.dtype(NUMPY_OF[out_dtype])
+    if (out_type == np.int32) != (ratios is None):
         raise ValueError('dtype "s32" takes no ratios, the others need them')
-    codes = {np.dtype(np.uint8): "u8", np.dtype(np.int8): "s8"}
-    number = native.dtype_number
-    desc = _Desc(m=m, n=n, k=k, lhs_dtype=number(codes[a.dtype]), rhs_dtype=number(codes[b.dtype]), out_dtype=number(dtype),
+    desc = _Desc(m=m, n=n, k=k, lhs_dtype=NUMBER_OF[a.dtype], rhs_dtype=NUMBER_OF[b.dtype], out_dtype=out_dtype,
                  lhs_zero_point=native.integer(lhs_zero_point, "lhs_zero_point", 32), rhs_zero_point=native.integer(rhs_zero_point, "rhs_zero_point", 32),
                  kernel=native.word(kernel, "kernel"))
     epilogue = None
     if ratios is not None:
-        ratios = _vector(ratios, np.float32, n, "ratios")
+        real = contract == "fp32_rne" or out_type == np.float32
+        # Multipliers are made of doubles: 0.1 and float32(0.1) give different ones.
+        ratios = _vector(ratios, np.float32 if real else np.float64, n, "ratios")
         epilogue = _Epilogue(contract=_CONTRACTS[contract], zero_point=native.integer(zero_point, "zero_point", 32), count=len(ratios))
-        if contract == "fp32_rne" or dtype == "f32":
+        if real:
             epilogue.ratios = ratios.ctypes.data_as(POINTER(c_float))
         else:
             multipliers = (_Multiplier * len(ratios))()
@@ -129,9 +132,12 @@ def gemm(a, b, *, bias=None, lhs_zero_point: int = 0, rhs_zero_point: int = 0, d
                 native.check(native.library.quantal_multiplier_of(float(ratio), ctypes.byref(multipliers[i])), what=f"ratios[{i}]")
             epilogue.multipliers = multipliers
         if min is not None or max is not None:
-            low, high = {"u8": (0, 255), "s8": (-128, 127)}.get(dtype, (0, 0))
+            if out_type not in (np.uint8, np.int8):
+                raise ValueError("min and max are codes: they need an 8-bit dtype")
+            codes = np.iinfo(out_type)
             epilogue.flags |= _CLAMP
-            epilogue.min, epilogue.max = native.integer(low if min is None else min, "min", 32), native.integer(high if max is None else max, "max", 32)
+            epilogue.min = native.integer(codes.min if min is None else min, "min", 32)
+            epilogue.max = native.integer(codes.max if max is None else max, "max", 32)
         desc.epilogue = ctypes.pointer(epilogue)
     elif min is not None or max is not None or zero_point != 0:
         raise ValueError('dtype "s32" has neither zero_point nor min and max')
@@ -149,7 +155,7 @@ def gemm(a, b, *, bias=None, lhs_zero_point: int = 0, rhs_zero_point: int = 0, d
         weights.bias = bias.ctypes.data
     packed, workspace = _aligned(info.packed_bytes), _aligned(info.workspace_bytes)
     native.check(lib.quantal_gemm_pack(plan.ctypes.data, ctypes.byref(weights), packed.ctypes.data, packed.nbytes, ctypes.byref(diag)), diag)
-    out = np.empty((m, n), NUMPY_OF[desc.out_dtype])
+    out = np.empty((m, n), out_type)
     buffers = _Buffers(packed=packed.ctypes.data, packed_bytes=packed.nbytes, out=out.ctypes.data, out_bytes=out.nbytes, workspace=workspace.ctypes.data,
                        workspace_bytes=workspace.nbytes, in_bytes=a.nbytes)
     setattr(buffers, "in", a.ctypes.data)

@@ -6,13 +6,12 @@ exception of the fitting Python type that carries the library's code, status nam
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import shutil
 import tempfile
 from ctypes import POINTER, Structure, c_char, c_char_p, c_double, c_float, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 from typing import Optional
-
-import numpy as np
 
 import numpy as np
 
@@ -309,6 +308,11 @@ def word(value: Optional[str], name: str) -> Optional[bytes]:
 def write_file(path, data: bytes) -> None:
     """The file appears complete or not at all; what was there stays until then. Errors: OSError."""
     path = os.path.realpath(os.fspath(path))  # a link keeps pointing at the file
+    if os.path.lexists(path):
+        if not os.path.isfile(path):
+            raise OSError(errno.EINVAL, "not a regular file", os.fsdecode(path))
+        if not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, "file is write-protected", os.fsdecode(path))
     descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=b".quantal-" if isinstance(path, bytes) else ".quantal-")
     try:
         with os.fdopen(descriptor, "wb") as f:

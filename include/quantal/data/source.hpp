@@ -68,8 +68,9 @@ struct source_options {
 // For the samples that those of `options` are held against (--eval-data): no labels, the other split of a dataset yaml.
 source_options held_out(source_options options);
 
-// A line for each image option that was given although `opened` (nullptr: nothing was) holds no images.
-std::vector<std::string> unread_options(const image_options& given, const source* opened);
+// A line for each image option that was given although none of the sources (nullptr: not opened) holds images.
+std::vector<std::string> unread_options(const image_options& given, const source* samples,
+                                        const source* evaluation = nullptr);
 
 // Opens `path` (file or directory) for a model with these inputs.
 // Errors: not_found, data_missing (an empty directory, no array for an input), data_format (a damaged file, unknown

@@ -111,7 +111,8 @@ inline store_args start_store(const epilogue& e, dtype out, code_limits codes, i
 //   bit  20     the weights were u8 (stored as code - 128)     21  a table follows the header
 //   bits 22-24  what the channels hold: 0 s32 (bias), 1 f32 (bias, ratio, real bias), 2.. codes of contract 0..
 //
-// What packing does not touch may differ, and plans that differ in nothing else share packed weights: rows, strides,
+// What packing does not touch may differ, and plans that differ in nothing else, and have chosen the same leaf and
+// layout (rows, strides and padding may change both), share packed weights: rows, strides,
 // output and residual zero points, clamp, residual ratio, s8 or u8 output, the sign and zero point of the input where
 // the folded one is the same, the zero point of weights where it is subtracted from sums, tasks and threads.
 constexpr uint32_t packed_kind(dtype weights, dtype out, contract rule, bool table, int32_t folded_zero_point,

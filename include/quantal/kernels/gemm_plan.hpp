@@ -48,7 +48,7 @@ struct gemm_plan {
   bool dynamic_lhs = false, row_scales = false;
   bool table = false;
   bool in_place = false;  // lhs rows are read where they are
-  bool wide = false;      // panels are widened into L1
+  bool wide = false;      // panels are widened into the workspace
   bool long_sum = false;
   bool overlaps = false;     // a block is stored during the next one
   bool leaf_stores = false;  // every block, and there is no table

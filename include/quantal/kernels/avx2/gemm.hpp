@@ -8,7 +8,7 @@
 //   acc[i][0..7], acc[i][8..15] += madd(broadcast(lhs[i][d, d + 1]), weights[0..7 | 8..15][d, d + 1])
 //
 // Two multiplies and four additions a cycle: the adds fill what the multiplies leave, there is no slot for widening. So
-// a panel that several row blocks share is widened once into L1; with few rows the packed bytes are widened on the fly.
+// a panel that several row blocks share is widened once into the workspace; with few rows the packed bytes are widened on the fly.
 // A call takes four such blocks of rows: where depth is small, calls and the store's constants cost as much as products.
 #pragma once
 #include "quantal/kernels/copy.hpp"
