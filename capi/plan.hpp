@@ -44,9 +44,10 @@ inline std::uint64_t sum_of_words(const void* data, std::size_t bytes) noexcept 
     sum[i % 4] += word;
     place[i % 4] += sum[i % 4];
   };
+  const std::size_t words = bytes / 8, whole = words / 4 * 4;
   std::size_t i = 0;
-  for (; i + 4 <= bytes / 8; i += 4) add(i), add(i + 1), add(i + 2), add(i + 3);
-  for (; i < bytes / 8; ++i) add(i);
+  for (; i != whole; i += 4) add(i), add(i + 1), add(i + 2), add(i + 3);
+  for (; i != words; ++i) add(i);
   std::uint64_t all = 0;
   for (int lane = 0; lane < 4; ++lane) {
     all = (all ^ sum[lane]) * 0x9e3779b97f4a7c15u;

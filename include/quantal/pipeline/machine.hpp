@@ -20,7 +20,7 @@ std::int64_t peak_rss_bytes() noexcept;
 struct selftest_row {
   std::string isa;
   bool ran = false;      // CPU and build have it
-  std::string checksum;  // four CRC-32 with dashes: integer, numbers, params, elementwise (kernels/selftest.hpp)
+  std::string checksum;  // CRC-32 of each part with dashes (kernels/selftest.hpp has the list)
   bool passed = false;   // equals the known value
 };
 // One row per ISA of the list, the reference first.
