@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "quantal/calib/method.hpp"
@@ -211,9 +212,13 @@ class job {
     report_.warnings.insert(report_.warnings.end(), warnings.begin(), warnings.end());
     passes::range_map ranges;
     const calib::method* method = calib::find_method(config_.activation_observer);
+    std::unordered_map<std::string_view, const passes::tensor_plan*> planned;
+    for (const passes::tensor_plan& t : plan.tensors) planned[t.name] = &t;
     for (const auto& [name, stats] : seen.tensors) {
-      auto r = method->clip(stats, method_options_of(config_),
-                            {options.activation_type, options.symmetric, options.reduce_range});
+      const auto t = planned.find(name);
+      auto r =
+          method->clip(t == planned.end() ? stats : calib::confined(stats, t->second->low, t->second->high),
+                       method_options_of(config_), {options.activation_type, options.symmetric, options.reduce_range});
       if (!r) return std::move(r).failure().at(name);
       ranges[name] = {r->min, r->max};
       const std::uint64_t odd = stats.nans + stats.positive_infinities + stats.negative_infinities;

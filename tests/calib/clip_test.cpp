@@ -224,3 +224,40 @@ TEST_CASE("per-channel clipping gives one range per channel") {
   REQUIRE((*r)[2].degenerate);
   REQUIRE(find_method("minmax")->clip_channels((*o).stats().channels[0]).failure().code == status::calibration);
 }
+
+TEST_CASE("confined statistics are those of the values cut to the bounds") {
+  generator r(77);
+  for (int round = 0; round < 40; ++round) {
+    std::vector<float> x(3000);
+    for (float& v : x) v = static_cast<float>((2 * r.uniform() - 1.3) * std::exp(3 * r.uniform()));
+    const double low = round % 3 == 0 ? -std::numeric_limits<double>::infinity() : -3.0 * r.uniform(),
+                 high = round % 2 == 0 ? std::numeric_limits<double>::infinity() : 2.0 * r.uniform();
+    std::vector<float> cut = x;
+    for (float& v : cut) v = static_cast<float>(std::fmin(std::fmax(static_cast<double>(v), low), high));
+    const auto stats_of = [](const std::vector<float>& of) {
+      auto o = make_observer("histogram");
+      REQUIRE(o->observe(of.data(), of.size()));
+      return o->stats();
+    };
+    const statistics all = stats_of(x), inside = confined(all, low, high), wanted = stats_of(cut);
+    REQUIRE(inside.count == all.count);
+    REQUIRE(inside.bins->total() == all.bins->total());
+    REQUIRE(inside.min == Approx(wanted.min).margin(1e-6));
+    REQUIRE(inside.max == Approx(wanted.max).margin(1e-6));
+    // The grid stays as coarse as all values need; within it each method finds what it finds for the cut values.
+    const double bin = all.bins->width();
+    for (const char* name : {"percentile", "minmax"}) {
+      const auto got = find_method(name)->clip(inside, {}, {}), expected = find_method(name)->clip(wanted, {}, {});
+      REQUIRE(got);
+      REQUIRE(std::fabs(got->min - expected->min) <= 2 * bin);
+      REQUIRE(std::fabs(got->max - expected->max) <= 2 * bin);
+    }
+    const auto mse = find_method("mse")->clip(inside, {}, {});
+    REQUIRE(mse);
+    CHECK(quantization_error(cut, *mse, {}) <= 1.3 * quantization_error(cut, clipped("mse", cut, {}), {}) + bin * bin);
+  }
+  const std::vector<float> outside = {-9, -8, -7};
+  auto o = make_observer("histogram");
+  REQUIRE(o->observe(outside.data(), outside.size()));
+  REQUIRE(confined(o->stats(), -3, 3) == o->stats());
+}

@@ -98,6 +98,20 @@ struct histogram {
       counts[i + static_cast<std::size_t>(rhs.first - first)] += rhs.counts[i];
   }
 
+  // The histogram of min(max(x, low), high) on the same aligned grid: what lies outside counts in the outermost bins.
+  void confine(double low, double high) {
+    if (kind != grid::aligned || counts.empty()) return;
+    const double inverse = std::ldexp(1.0, -exponent);
+    const std::int64_t last = first + static_cast<std::int64_t>(counts.size()) - 1;
+    const std::int64_t from = edge(0) < low ? std::min(index_of(low, inverse), last) : first;
+    const std::int64_t to = high < edge(counts.size()) ? std::max(index_of(high, inverse), from) : last;
+    std::vector<std::uint64_t> inside(static_cast<std::size_t>(to - from + 1), 0);
+    for (std::size_t i = 0; i < counts.size(); ++i)
+      inside[static_cast<std::size_t>(std::clamp(first + static_cast<std::int64_t>(i), from, to) - from)] += counts[i];
+    counts = std::move(inside);
+    first = from;
+  }
+
  private:
   int log2_bins() const noexcept {
     int b = 0;

@@ -9,6 +9,7 @@
 // (calib/histogram.hpp). Only the moving average and the grids of other tools depend on order; merging those is an
 // error.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <optional>
@@ -101,5 +102,16 @@ struct statistics {
       for (std::size_t i = 0; i < other.channels.size(); ++i) channels[i].add(other.channels[i]);
   }
 };
+
+// The statistics of min(max(x, low), high): for a tensor whose every reader saturates there, so that no method spends
+// range on differences that nobody sees. Sums stay as they are; a tensor that lies outside altogether too.
+inline statistics confined(statistics s, double low, double high) {
+  if (s.count == 0 || s.max < low || s.min > high) return s;
+  s.min = std::max(s.min, low);
+  s.max = std::min(s.max, high);
+  if (s.bins) s.bins->confine(low, high);
+  for (statistics& channel : s.channels) channel = confined(std::move(channel), low, high);
+  return s;
+}
 
 }  // namespace quantal::calib
