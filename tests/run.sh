@@ -56,7 +56,7 @@ fi
 
 run_ctest release -j "$jobs"
 # Sanitizers: the rooms that read foreign bytes or compute sizes and indices. The rest runs the same code in release.
-rooms="base num tensor quant kernels gemm gemm_matrix conv calib ir io ops exec onnx data passes fuzz capi capi_observer"
+rooms="base num tensor quant kernels gemm gemm_matrix conv calib ir io ops exec onnx data passes fuzz capi capi_kernels capi_observer"
 say "asan: configure and build ($rooms)"
 cmake --preset asan -DQUANTAL_BUILD_TESTS=ON >$results/configure-asan.log || { cat $results/configure-asan.log; exit 1; }
 known=$(cmake --build --preset asan --target help | sed -n 's/^\(quantal_[a-z_0-9]*\): phony$/\1/p')
