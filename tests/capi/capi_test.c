@@ -8,16 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int passed, failed;
-static const char *model_path, *data_path;
+#include "check.h"
 
-#define CHECK(condition)                                                       \
-  do {                                                                         \
-    if (!(condition)) {                                                        \
-      printf("  %s:%d: %s\n", __FILE__, __LINE__, #condition);                 \
-      return 0;                                                                \
-    }                                                                          \
-  } while (0)
+static const char *model_path, *data_path;
 
 /* A valid description of a 2 x 3 array, per tensor; tests spoil one field each. */
 static const int64_t dims_2x3[2] = {2, 3};
@@ -643,16 +636,6 @@ static int A_short_diag_is_left_alone(void) {
   return diag.message[0] == 0x55 && diag.where[255] == 0x55;
 }
 
-#define RUN(test)                                                              \
-  do {                                                                         \
-    if (test()) {                                                              \
-      ++passed;                                                                \
-    } else {                                                                   \
-      ++failed;                                                                \
-      printf("FAILED: %s\n", #test);                                           \
-    }                                                                          \
-  } while (0)
-
 int main(int argc, char **argv) {
   if (argc != 3) return 2;
   model_path = argv[1];
@@ -682,6 +665,5 @@ int main(int argc, char **argv) {
   RUN(compare_and_cpu);
   RUN(dlpack);
   RUN(A_short_diag_is_left_alone);
-  printf("tests: %d passed, %d failed, 0 skipped\n", passed, failed);
-  return failed != 0;
+  return finish();
 }

@@ -8,15 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int passed, failed;
-
-#define CHECK(condition)                                                       \
-  do {                                                                         \
-    if (!(condition)) {                                                        \
-      printf("  %s:%d: %s\n", __FILE__, __LINE__, #condition);                 \
-      return 0;                                                                \
-    }                                                                          \
-  } while (0)
+#include "check.h"
 
 enum { M = 5, N = 19, K = 37, FAMILIES = 3 };
 
@@ -154,7 +146,6 @@ static int run_refuses(const layer *l, const void *plan, quantal_run_buffers b, 
   for (i = 0; i < sizeof out_data; ++i) CHECK(out_data[i] == 0x55);
   return got == status;
 }
-
 
 #define REFUSED(l, family, change, status, field)                              \
   do {                                                                         \
@@ -881,13 +872,6 @@ static int elementwise(void) {
   return 1;
 }
 
-#define RUN(test)                                                              \
-  do {                                                                         \
-    const int ok = test();                                                     \
-    printf("%s %s\n", ok ? "ok    " : "FAILED", #test);                        \
-    ok ? ++passed : ++failed;                                                  \
-  } while (0)
-
 int main(void) {
   fill();
   RUN(plan_pack_run);
@@ -916,6 +900,5 @@ int main(void) {
   RUN(Q12_contracts);
   RUN(Q16_types);
   RUN(elementwise);
-  printf("tests: %d passed, %d failed, 0 skipped\n", passed, failed);
-  return failed != 0;
+  return finish();
 }

@@ -7,15 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int passed, failed;
-
-#define CHECK(condition)                                                       \
-  do {                                                                         \
-    if (!(condition)) {                                                        \
-      printf("  %s:%d: %s\n", __FILE__, __LINE__, #condition);                 \
-      return 0;                                                                \
-    }                                                                          \
-  } while (0)
+#include "check.h"
 
 enum { N = 6000 };
 static float values[N];
@@ -414,16 +406,6 @@ static int D1_nan_and_infinity(void) {
   return 1;
 }
 
-#define RUN(test)                                                              \
-  do {                                                                         \
-    if (test()) {                                                              \
-      ++passed;                                                                \
-    } else {                                                                   \
-      ++failed;                                                                \
-      printf("FAILED: %s\n", #test);                                           \
-    }                                                                          \
-  } while (0)
-
 int main(void) {
   fill();
   RUN(every_method_gives_a_range);
@@ -438,6 +420,5 @@ int main(void) {
   RUN(channels_that_change_are_refused);
   RUN(damaged_texts_are_refused);
   RUN(D1_nan_and_infinity);
-  printf("tests: %d passed, %d failed, 0 skipped\n", passed, failed);
-  return failed != 0;
+  return finish();
 }

@@ -152,6 +152,8 @@ void add_convolutions(variants<conv_desc>& list) {
   add(list, "image", with_first::shared, [](desc& d) { d.shape.in_h = 8, d.shape.batch = 2; });
   add(list, "stride", with_first::shared, [](desc& d) { d.shape.stride_h = d.shape.stride_w = 2; });
   add(list, "padding", with_first::shared, [](desc& d) { d.shape.pad_left = 2, d.shape.pad_top = 0; });
+  add(list, "weight zero point", with_first::foreign, [](desc& d) { d.weight_zero_point = 4; });
+  add(list, "another weight zero point", with_first::foreign, [](desc& d) { d.weight_zero_point = 5; });
 }
 conv_buffers convolution_buffers(const conv_layout& l, const void* packed, std::uint64_t packed_bytes, void* work,
                                  std::uint64_t work_bytes, std::uint8_t* out) {
@@ -179,8 +181,6 @@ struct convolutions {
     add(list, "groups", with_first::foreign, [](desc& d) { d.shape.in_c = 16, d.shape.groups = 2; });
     add(list, "in_c", with_first::foreign, [](desc& d) { d.shape.in_c = 7; });
     add(list, "out_c", with_first::foreign, [](desc& d) { d.shape.out_c = channels - 1; });
-    add(list, "weight zero point", with_first::foreign, [](desc& d) { d.weight_zero_point = 4; });
-    add(list, "another weight zero point", with_first::foreign, [](desc& d) { d.weight_zero_point = 5; });
     return list;
   }
 };
@@ -206,8 +206,6 @@ struct depthwise_convolutions {
     add(list, "multiplier", with_first::foreign, [](desc& d) { d.shape.in_c = d.shape.groups = channels / 2; });
     add(list, "out_c", with_first::foreign,
         [](desc& d) { d.shape.in_c = d.shape.groups = d.shape.out_c = channels - 1; });
-    add(list, "weight zero point", with_first::foreign, [](desc& d) { d.weight_zero_point = 4; });
-    add(list, "another weight zero point", with_first::foreign, [](desc& d) { d.weight_zero_point = 5; });
     add(list, "dilation", with_first::any, [](desc& d) { d.shape.dilation_h = 2, d.shape.in_h = 12; });
     return list;
   }
