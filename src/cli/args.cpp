@@ -150,7 +150,7 @@ bool args::given(const std::string& name) const {
   return app_.count(name) > 0;
 }
 
-result<void> args::refuse(std::initializer_list<const char*> options, const std::string& why) const {
+result<void> args::refuse(std::span<const char* const> options, const std::string& why) const {
   for (const char* option : options)
     if (given(option)) return error{status::usage, std::string(option) + " has no effect " + why, {}, "leave it out"};
   return {};

@@ -7,8 +7,8 @@
 // this version cannot do yet: they are accepted by the parser and refused with status::unsupported, never ignored.
 #pragma once
 #include <cstdint>
-#include <initializer_list>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -58,7 +58,7 @@ class args {
 
   bool given(const std::string& name) const;
   // Errors: usage, for the first of the options that was given: "--data has no effect with --merge".
-  result<void> refuse(std::initializer_list<const char*> options, const std::string& why) const;
+  result<void> refuse(std::span<const char* const> options, const std::string& why) const;
   // status::unsupported if an option or a value of a later feature was given.
   result<void> refuse_later() const;
 

@@ -74,11 +74,12 @@ result<int> calibrate(state& s, const args& a, const common_options& common) {
   if (s.files.empty())
     return error{status::usage, "no model given", {}, "quantal calibrate MODEL.onnx --data D -o CACHE"};
   if (s.output.empty()) return error{status::usage, "no output given", {}, "pass -o CACHE"};
-  if (s.merge)
-    QUANTAL_CHECK(a.refuse({"--data", "--batch-size", "--num-calib-batches", "--workers", "--labels", "--split",
-                            "--imgsz", "--layout", "--mean", "--std", "--value-range", "--color", "--letterbox",
-                            "--min-samples", "--eval-data", "--activation-observer", "--include", "--exclude"},
-                           "with --merge"));
+  if (s.merge) {
+    static constexpr const char* recipe[] = {"--data",    "--min-samples", "--eval-data", "--activation-observer",
+                                             "--include", "--exclude"};
+    QUANTAL_CHECK(a.refuse(recipe, "with --merge"));
+    QUANTAL_CHECK(a.refuse(sample_options, "with --merge"));
+  }
   if (!s.merge)  // shards may be joined into one of them: they are read first
     QUANTAL_CHECK(refuse_overwrite("--output", s.output,
                                    {{"the model", s.files[0]},

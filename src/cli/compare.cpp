@@ -94,10 +94,11 @@ result<int> compare(state& s, const args& a, const common_options& common) {
   }
   if (a.given("--min-sqnr") && s.data.path.empty())
     return error{status::usage, "--min-sqnr needs samples", {}, "add --data"};
-  if (s.data.path.empty())
-    QUANTAL_CHECK(a.refuse({"--per-node", "--labels", "--split", "--batch-size", "--num-calib-batches", "--imgsz",
-                            "--layout", "--mean", "--std", "--value-range", "--color", "--letterbox"},
-                           "without --data"));
+  if (s.data.path.empty()) {
+    static constexpr const char* per_node[] = {"--per-node"};
+    QUANTAL_CHECK(a.refuse(per_node, "without --data"));
+    QUANTAL_CHECK(a.refuse(sample_options, "without --data"));
+  }
   QUANTAL_TRY(model_a, load_model(s.model_a));
   QUANTAL_TRY(model_b, load_model(s.model_b));
   pipeline::compare_report report;

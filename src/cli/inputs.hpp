@@ -23,6 +23,11 @@ struct data_options {
   std::string evaluation;  // --eval-data
 };
 
+// What add_data_options adds beside --data: without samples none of it has an effect.
+inline constexpr const char* sample_options[] = {
+    "--batch-size", "--num-calib-batches", "--workers", "--labels",   "--split", "--imgsz", "--layout", "--mean",
+    "--std",        "--value-range",       "--color",   "--letterbox"};
+
 // --data and what goes with it. `limit` is the default of --num-calib-batches.
 void add_data_options(args& a, data_options& d, std::int64_t limit);
 // Which images of a data set, and how they become tensors.
