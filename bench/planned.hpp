@@ -21,9 +21,12 @@ inline quantal::conv_desc describe(const problem& p) {
   s.in_w = p.width;
   s.in_c = p.in_channels;
   s.out_c = p.out_channels;
-  s.kernel_h = s.kernel_w = p.kernel;
+  s.kernel_h = p.kernel_h();
+  s.kernel_w = p.kernel;
   s.stride_h = s.stride_w = p.stride;
-  s.pad_top = s.pad_left = s.pad_bottom = s.pad_right = p.pad;
+  s.dilation_h = s.dilation_w = p.dilation;
+  s.pad_top = s.pad_bottom = p.pad_h();
+  s.pad_left = s.pad_right = p.pad;
   s.groups = p.groups;
   d.in = d.out = p.unsigned_codes ? quantal::dtype::u8 : quantal::dtype::s8;
   d.in_zero_point = p.input_zero_point;

@@ -24,7 +24,7 @@ void fill_codes(problem& p) {
   random_bits bits;
   p.input.resize(static_cast<std::size_t>(p.height * p.width * p.in_channels));
   for (std::uint8_t& x : p.input) x = static_cast<std::uint8_t>(bits.next());
-  const std::int64_t depth = p.kernel * p.kernel * p.in_channels / p.groups;
+  const std::int64_t depth = p.kernel_h() * p.kernel * p.in_channels / p.groups;
   p.weights.resize(static_cast<std::size_t>(p.out_channels * depth));
   for (std::int8_t& w : p.weights) w = static_cast<std::int8_t>(static_cast<int>(bits.next() % 255) - 127);
   p.output_zero_point = p.unsigned_codes ? 128 : -5;
@@ -41,7 +41,7 @@ void fill_codes(problem& p) {
 
 double problem::operations() const {
   if (in_channels == 0) return 0;
-  return 2.0 * static_cast<double>(outputs()) * static_cast<double>(kernel * kernel * in_channels / groups);
+  return 2.0 * static_cast<double>(outputs()) * static_cast<double>(kernel_h() * kernel * in_channels / groups);
 }
 
 double problem::bytes() const {
@@ -77,14 +77,16 @@ problem_ptr make_product(const std::string& shape, bool unsigned_codes, bool res
 problem_ptr make_convolution(const std::string& shape, bool unsigned_codes, std::int32_t input_zero_point) {
   auto p = std::make_shared<problem>();
   p->name = shape;
-  long n = 0, h = 0, w = 0, ic = 0, oc = 0, k = 0, s = 0, pad = 0, groups = 1;
+  long n = 0, h = 0, w = 0, ic = 0, oc = 0, k = 0, s = 0;
   int at = 0;
   if (std::sscanf(shape.c_str(), "%ldx%ldx%ldx%ld-%ld-k%lds%ld%n", &n, &h, &w, &ic, &oc, &k, &s, &at) != 7 || n != 1)
     throw std::runtime_error("bad convolution " + shape);
   const std::string tail = shape.substr(static_cast<std::size_t>(at));
-  if (const std::size_t found = tail.find("-p"); found != std::string::npos) pad = std::atol(tail.c_str() + found + 2);
-  if (const std::size_t found = tail.find("-g"); found != std::string::npos)
-    groups = std::atol(tail.c_str() + found + 2);
+  const auto option = [&](const char* key, long otherwise) {
+    const std::size_t found = tail.find(key);
+    return found == std::string::npos ? otherwise : std::atol(tail.c_str() + found + 2);
+  };
+  const long groups = option("-g", 1);
   p->what = groups > 1 && groups == ic ? kind::depthwise : kind::convolution;
   p->height = h;
   p->width = w;
@@ -92,10 +94,11 @@ problem_ptr make_convolution(const std::string& shape, bool unsigned_codes, std:
   p->out_channels = oc;
   p->kernel = k;
   p->stride = s;
-  p->pad = pad;
+  p->dilation = option("-d", 1);
+  p->pad = option("-p", 0);
   p->groups = groups;
-  p->out_height = (h + 2 * pad - k) / s + 1;
-  p->out_width = (w + 2 * pad - k) / s + 1;
+  p->out_height = (h + 2 * p->pad_h() - p->window_h()) / s + 1;
+  p->out_width = (w + 2 * p->pad - p->window()) / s + 1;
   p->unsigned_codes = unsigned_codes;
   p->input_zero_point = input_zero_point;
   fill_codes(*p);
@@ -231,12 +234,13 @@ double expected_output(const problem& p, std::size_t index, std::int64_t pad) {
   if (p.what > kind::observe) return std::clamp(std::nearbyint(expected_code(p, index)), low, high);
   const std::int64_t depth = p.in_channels / p.groups, group = c / (p.out_channels / p.groups);
   std::int64_t sum = p.bias[static_cast<std::size_t>(c)];
-  for (std::int64_t ky = 0; ky < p.kernel; ++ky) {
+  for (std::int64_t ky = 0; ky < p.kernel_h(); ++ky) {
     for (std::int64_t kx = 0; kx < p.kernel; ++kx) {
-      const std::int64_t iy = y * p.stride + ky - pad, ix = x * p.stride + kx - pad;
+      const std::int64_t iy = y * p.stride + ky * p.dilation - (p.height == 1 ? 0 : pad),
+                         ix = x * p.stride + kx * p.dilation - pad;
       if (iy < 0 || ix < 0 || iy >= p.height || ix >= p.width) continue;
       const std::uint8_t* in = p.input.data() + (iy * p.width + ix) * p.in_channels + group * depth;
-      const std::int8_t* w = p.weights.data() + ((c * p.kernel + ky) * p.kernel + kx) * depth;
+      const std::int8_t* w = p.weights.data() + ((c * p.kernel_h() + ky) * p.kernel + kx) * depth;
       for (std::int64_t d = 0; d < depth; ++d) {
         const std::int32_t code =
             p.unsigned_codes ? std::int32_t{in[d]} : std::int32_t{static_cast<std::int8_t>(in[d])};

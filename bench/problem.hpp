@@ -34,11 +34,11 @@ struct problem {
   kind what = kind::product;
   std::string name;                                                       // of the shape
   std::int64_t height = 1, width = 1, in_channels = 0, out_channels = 0;  // batch 1; m is `width`
-  std::int64_t kernel = 1, stride = 1, pad = 0, groups = 1, out_height = 1, out_width = 1;
+  std::int64_t kernel = 1, stride = 1, dilation = 1, pad = 0, groups = 1, out_height = 1, out_width = 1;
   bool unsigned_codes = false;  // input and output: u8, else s8
   std::int32_t input_zero_point = 0, output_zero_point = 0;
   array<std::uint8_t> input;   // NHWC codes
-  array<std::int8_t> weights;  // [out_channels][kernel][kernel][in_channels / groups]
+  array<std::int8_t> weights;  // [out_channels][kernel_h][kernel][in_channels / groups]
   array<std::int32_t> bias;    // [out_channels]
   array<float> ratios;         // [out_channels]: input scale * weight scale / output scale
   array<std::uint8_t> second;  // the other codes of add and multiply, the residual of a product
@@ -48,6 +48,11 @@ struct problem {
   float scale = 0;           // of quantize and dequantize
   std::string method;        // of observe: min_max, histogram, moments
 
+  // Images of one row have one dimension: no kernel rows but one, no padding above.
+  std::int64_t kernel_h() const { return height == 1 ? 1 : kernel; }
+  std::int64_t pad_h() const { return height == 1 ? 0 : pad; }
+  std::int64_t window() const { return (kernel - 1) * dilation + 1; }
+  std::int64_t window_h() const { return (kernel_h() - 1) * dilation + 1; }
   std::size_t outputs() const { return static_cast<std::size_t>(out_height * out_width * out_channels); }
   double operations() const;  // 1 multiply-add = 2; 0 for arrays
   double bytes() const;       // of arrays: read and written
@@ -59,7 +64,7 @@ inline constexpr double residual_ratio = 0.5;  // of the residual of a product
 
 // shape: "<m>x<n>x<k>".
 problem_ptr make_product(const std::string& shape, bool unsigned_codes, bool residual = false);
-// shape: "<n>x<h>x<w>x<ic>-<oc>-k<k>s<s>[-p<p>][-g<groups>]", batch 1.
+// shape: "<n>x<h>x<w>x<ic>-<oc>-k<k>s<s>[-p<p>][-d<dilation>][-g<groups>]", batch 1; h = 1: one dimension.
 problem_ptr make_convolution(const std::string& shape, bool unsigned_codes, std::int32_t input_zero_point);
 // shape: number of elements; requantize: "<rows>x<channels>"; pools: as a depthwise convolution.
 // Ratios: of the (first) input; add: of both.

@@ -154,29 +154,29 @@ class onednn final : public peer {
     auto o = std::make_unique<operation>();
     const type codes = p.unsigned_codes ? type::u8 : type::s8;
     o->result = codes;
-    const std::int64_t depth = p.in_channels / p.groups, k = p.kernel;
-    memory::dims dims{p.out_channels, depth, k, k}, strides{k * k * depth, 1, k * depth, depth};
+    const std::int64_t depth = p.in_channels / p.groups, kh = p.kernel_h(), k = p.kernel;
+    memory::dims dims{p.out_channels, depth, kh, k}, strides{kh * k * depth, 1, k * depth, depth};
     if (p.groups > 1) {
-      dims = {p.groups, p.out_channels / p.groups, depth, k, k};
-      strides.insert(strides.begin(), p.out_channels / p.groups * k * k * depth);
+      dims = {p.groups, p.out_channels / p.groups, depth, kh, k};
+      strides.insert(strides.begin(), p.out_channels / p.groups * kh * k * depth);
     }
     const memory::desc source({1, p.in_channels, p.height, p.width}, codes, tag::nhwc),
         weights(dims, type::s8, tag::any), bias({p.out_channels}, bias_type, tag::x),
         out({1, p.out_channels, p.out_height, p.out_width}, codes, tag::nhwc);
-    const memory::dims stride{p.stride, p.stride}, before{p.pad, p.pad};
+    const memory::dims stride{p.stride, p.stride}, before{p.pad_h(), p.pad}, skipped{p.dilation - 1, p.dilation - 1};
     // What lies right and below: so much that exactly out_height x out_width outputs are covered.
-    const memory::dims after{(p.out_height - 1) * p.stride + k - p.height - p.pad,
-                             (p.out_width - 1) * p.stride + k - p.width - p.pad};
+    const memory::dims after{(p.out_height - 1) * p.stride + p.window_h() - p.height - p.pad_h(),
+                             (p.out_width - 1) * p.stride + p.window() - p.width - p.pad};
 #if DNNL_VERSION_MAJOR >= 3
     const dnnl::primitive_attr a = attributes(p, p.groups > 1 ? 3 : 1, *o);
     const dnnl::convolution_forward::primitive_desc d(engine(), dnnl::prop_kind::forward_inference,
                                                       dnnl::algorithm::convolution_direct, source, weights, bias, out,
-                                                      stride, before, after, a);
+                                                      stride, skipped, before, after, a);
 #else
     const dnnl::primitive_attr a = attributes(p, 1 << 1, *o);
     const dnnl::convolution_forward::primitive_desc d(
         {dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct, source, weights, bias, out, stride,
-         before, after},
+         skipped, before, after},
         a, engine());
 #endif
     bind(*o, p, d, memory::desc(dims, type::s8, strides), bias);

@@ -77,14 +77,15 @@ def onnxruntime_peer():
                             constants, {}, ["x", "xs", "xz", "w", "ws", "wz", "b", "ys", "yz"])
             else:
                 source = p.input.reshape(1, p.height, p.width, p.in_channels)
-                w = p.weights.reshape(p.out_channels, p.kernel, p.kernel, -1).transpose(0, 3, 1, 2)
+                w = p.weights.reshape(p.out_channels, p.kernel_h, p.kernel, -1).transpose(0, 3, 1, 2)
                 constants = {"w": np.ascontiguousarray(w), "b": p.bias, **common}
-                after = [(o - 1) * p.stride + p.kernel - size - p.pad
-                         for o, size in ((p.out_height, p.height), (p.out_width, p.width))]
+                after = [(o - 1) * p.stride + (k - 1) * p.dilation + 1 - size - pad
+                         for o, k, size, pad in ((p.out_height, p.kernel_h, p.height, p.pad_h),
+                                                 (p.out_width, p.kernel, p.width, p.pad))]
                 s = session("QLinearConv", "com.microsoft", value("x", codes, source.shape),
                             value("y", codes, [1, p.out_height, p.out_width, p.out_channels]), constants,
-                            {"channels_last": 1, "group": p.groups, "strides": [p.stride] * 2, "kernel_shape": [p.kernel] * 2,
-                             "pads": [p.pad, p.pad, *after]}, ["x", "xs", "xz", "w", "ws", "wz", "ys", "yz", "b"])
+                            {"channels_last": 1, "group": p.groups, "strides": [p.stride] * 2, "dilations": [p.dilation] * 2,
+                             "kernel_shape": [p.kernel_h, p.kernel], "pads": [p.pad_h, p.pad, *after]}, ["x", "xs", "xz", "w", "ws", "wz", "ys", "yz", "b"])
         out = np.zeros(s.get_outputs()[0].shape, result)
         binding = s.io_binding()
         binding.bind_ortvalue_input("x", ort.OrtValue.ortvalue_from_numpy(source))
@@ -165,22 +166,20 @@ def litert_peer():
             else:
                 source = source.reshape(1, p.height, p.width, p.in_channels)
                 y_shape = [1, p.out_height, p.out_width, p.out_channels]
-                w = p.weights.reshape(p.out_channels, p.kernel, p.kernel, -1)
+                w = p.weights.reshape(p.out_channels, p.kernel_h, p.kernel, -1)
                 axis = 0
                 if p.what == "depthwise":
-                    if p.out_channels != p.in_channels:
-                        raise Absent("depth multiplier")
                     w = w.transpose(3, 1, 2, 0)
                     axis = 3
                     options, op, version, kind = fb.DepthwiseConv2DOptionsT(), ops.DEPTHWISE_CONV_2D, 3, kinds_of.DepthwiseConv2DOptions
-                    options.depthMultiplier = 1
+                    options.depthMultiplier = p.out_channels // p.in_channels
                 else:
                     options, op, version, kind = fb.Conv2DOptionsT(), ops.CONV_2D, 3, kinds_of.Conv2DOptions
                 options.padding = fb.Padding.SAME if p.pad else fb.Padding.VALID
                 options.strideH = options.strideW = p.stride
-                options.dilationHFactor = options.dilationWFactor = 1
+                options.dilationHFactor = options.dilationWFactor = p.dilation
                 if p.pad:  # SAME puts the odd pixel after
-                    note["pad"] = max((p.out_height - 1) * p.stride + p.kernel - p.height, 0) // 2
+                    note["pad"] = max((p.out_width - 1) * p.stride + (p.kernel - 1) * p.dilation + 1 - p.width, 0) // 2
             tensors = [(source.shape, np.int8, None, *x_quant), (w.shape, np.int8, w, p.ratios, zeros, axis), bias,
                        (y_shape, np.int8, None, *y_quant)]
             blob = model(op, version, kind, options, tensors, [0, 1, 2])

@@ -71,11 +71,12 @@ class xnnpack final : public peer {
     const auto u32 = [](std::int64_t x) { return static_cast<std::uint32_t>(x); };
     const auto size = [](std::int64_t x) { return static_cast<std::size_t>(x); };
     if (xnn_create_convolution2d_nhwc_qc8(
-            u32(p->pad), u32(p->pad), u32(p->pad), u32(p->pad), u32(p->kernel), u32(p->kernel), u32(p->stride),
-            u32(p->stride), 1, 1, u32(p->groups), size(p->in_channels / p->groups), size(p->out_channels / p->groups),
-            size(p->in_channels), size(p->out_channels), static_cast<std::int8_t>(p->input_zero_point - shift), 1.0f,
-            p->ratios.data(), p->weights.data(), p->bias.data(), static_cast<std::int8_t>(p->output_zero_point - shift),
-            1.0f, -128, 127, 0, &o->op) != xnn_status_success ||
+            u32(p->pad_h()), u32(p->pad), u32(p->pad_h()), u32(p->pad), u32(p->kernel_h()), u32(p->kernel),
+            u32(p->stride), u32(p->stride), u32(p->dilation), u32(p->dilation), u32(p->groups),
+            size(p->in_channels / p->groups), size(p->out_channels / p->groups), size(p->in_channels),
+            size(p->out_channels), static_cast<std::int8_t>(p->input_zero_point - shift), 1.0f, p->ratios.data(),
+            p->weights.data(), p->bias.data(), static_cast<std::int8_t>(p->output_zero_point - shift), 1.0f, -128, 127,
+            0, &o->op) != xnn_status_success ||
         xnn_setup_convolution2d_nhwc_qc8(o->op, 1, size(p->height), size(p->width), o->input.data(), o->codes.data(),
                                          nullptr) != xnn_status_success)
       return nullptr;

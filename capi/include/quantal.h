@@ -420,7 +420,9 @@ typedef struct quantal_gemm_desc {
 
 /* NHWC. in [batch, in_h, in_w, in_c], weights [out_c, kernel_h, kernel_w, in_c / groups], out [batch, out_h, out_w, out_c]
    with out_h = (in_h + pad_top + pad_bottom - (kernel_h - 1) * dilation_h - 1) / stride_h + 1. Padding has the value
-   in_zero_point (a real 0). Strides, dilations and groups of 0 mean 1. A depthwise convolution has groups = in_c. */
+   in_zero_point (a real 0). Strides, dilations and groups of 0 mean 1. A depthwise convolution has groups = in_c.
+   Windows have up to 2^23 products (kernel_h * kernel_w * in_c / groups), sums above s32 saturate; quantal_depthwise_* up to 33025,
+   quantal_conv2d_* takes the same description where it needs more. */
 typedef struct quantal_conv_desc {
   uint32_t struct_size;
   uint32_t flags;              /* 0 */

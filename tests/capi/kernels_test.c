@@ -631,6 +631,10 @@ static int K14_depths_beyond_s32(void) {
   describe(&l, 0);
   l.gemm.k = 70000; /* above the bound of one s32 sum: split, exactly */
   CHECK(init(&l) == QUANTAL_OK);
+  describe(&l, 1);
+  l.conv.in_c = 70000;
+  CHECK(init(&l) == QUANTAL_OK);
+  REFUSED(l, 1, l.conv.in_c = INT64_C(1) << 24, QUANTAL_E_SHAPE, "kernel_h, kernel_w");
   return 1;
 }
 

@@ -1,6 +1,7 @@
 // Convolution on every leaf against its meaning (kernels/ref/conv.hpp), bit for bit. What is refused: checklist_test.cpp.
 #include "quantal/kernels/conv.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <map>
 #include <string>
@@ -143,6 +144,74 @@ TEST_CASE("large convolutions: weights and bands in several chunks") {
   s.kernel_h = s.kernel_w = 3;
   s.pad_top = s.pad_left = s.pad_bottom = s.pad_right = 1;
   check(s);
+}
+
+namespace {
+
+// The code farthest from the zero point.
+std::uint8_t farthest(dtype type, std::int32_t zero_point) {
+  const std::int32_t low = type == dtype::u8 ? 0 : -128, high = low + 255;
+  return static_cast<std::uint8_t>(high - zero_point > zero_point - low ? high : low);
+}
+
+// 1 x 1, 3 x 3, one dimension, groups that share a panel, and one group of many taps.
+std::vector<conv_shape> deep_shapes() {
+  conv_shape point, square, line, shared, dense;
+  point.in_w = 3;
+  point.in_c = 33026;
+  point.out_c = 5;
+  square.in_h = 3;
+  square.in_w = 4;
+  square.in_c = 3700;
+  square.out_c = 17;
+  square.kernel_h = square.kernel_w = 3;
+  square.pad_left = square.pad_bottom = 1;
+  line.in_w = 40007;
+  line.out_c = 3;
+  line.kernel_w = 40000;
+  line.pad_left = 2;
+  shared.in_w = 2;
+  shared.in_c = 140000;
+  shared.out_c = shared.groups = 2;
+  dense.in_h = dense.in_w = 190;
+  dense.in_c = dense.out_c = dense.groups = 3;
+  dense.kernel_h = dense.kernel_w = 189;
+  return {point, square, line, shared, dense};
+}
+
+}  // namespace
+
+TEST_CASE("K14_depth of convolutions beyond the s32 bound is summed exactly and saturated") {
+  const auto leaves = quantal_test::all_leaves<gemm_leaf>();
+  int saturated = 0;
+  for (const conv_shape& s : deep_shapes()) {
+    for (int i = 0; i < 6; ++i) {
+      options o;
+      o.extremes = i % 2 == 0;
+      o.strided = i % 4 == 3;
+      problem p = make(s, o);
+      if (i % 4 == 0) {  // every product as large as it can be, and of one sign
+        p.d.out = dtype::s32;
+        p.d.weight_zero_point = p.d.weights == dtype::u8 ? 0 : 127;
+        p.d.finish = {};
+        p.table.clear();
+        REQUIRE(check_conv(p.desc(), p.layout) == status::ok);
+        std::fill(p.in.begin(), p.in.end(), farthest(p.d.in, p.d.in_zero_point));
+        std::fill(p.weights.begin(), p.weights.end(), farthest(p.d.weights, p.d.weight_zero_point));
+      }
+      const std::vector<std::uint8_t> wanted = reference(p);
+      if (i % 4 == 0) {
+        std::vector<std::int32_t> sums(p.layout.out_elements);
+        std::memcpy(sums.data(), wanted.data(), sums.size() * sizeof(std::int32_t));
+        saturated += std::any_of(sums.begin(), sums.end(), [](auto x) { return x == INT32_MAX || x == INT32_MIN; });
+      }
+      for (const auto& [leaf, emulated] : leaves) {
+        CAPTURE(leaf->isa, emulated, s.in_c, s.kernel_h, s.kernel_w, s.groups, i);
+        CHECK(equals_reference(p, wanted, *leaf, i % 3 == 0 ? 2 : 1));
+      }
+    }
+  }
+  CHECK(saturated == 10);
 }
 
 TEST_CASE("every leaf gives the self-test's checksum of convolution") {

@@ -36,6 +36,7 @@ struct conv_plan {
   bool overlaps = false;            // a block is stored during the next one
   bool inputs_stay = false;         // all panels fit in L1: a block of pixels meets them one after another
   bool linear_out = false;          // a task's output rows follow each other at the pixel stride
+  bool long_sum = false;            // chunks are added in s64 (long_sum.hpp)
   int32_t prepared_zero_point = 0;  // of the input in the leaf's form
   int32_t weight_zero_point = 0;    // of the packed s8 form; not 0: window sums are subtracted
   int64_t merged_groups = 1;        // groups that share a panel
@@ -48,8 +49,9 @@ struct conv_plan {
   int64_t tile_h = 0, tile_w = 0, panels_per_task = 0;
   int64_t row_tiles = 0, column_tiles = 0, panel_tiles = 0;
   uint64_t panel_stride = 0, packed_bytes = 0;
-  // Parts of a task's workspace: band | windows | steps between them | taps | wide chunk | acc | window sums.
-  uint64_t rows_at = 0, row_steps_at = 0, taps_at = 0, chunk_at = 0, acc_at = 0, sums_at = 0, task_workspace = 0;
+  // Parts of a task's workspace: band | windows | steps between them | taps | wide chunk | acc | window sums | s64 sums.
+  uint64_t rows_at = 0, row_steps_at = 0, taps_at = 0, chunk_at = 0, acc_at = 0, sums_at = 0, long_at = 0;
+  uint64_t task_workspace = 0;
   uint64_t tasks = 0;
 };
 
@@ -157,14 +159,14 @@ constexpr void choose_tiles(conv_plan& p, size_t width, const conv_tiling& force
   p.tasks = static_cast<uint64_t>(l.shape.batch) * static_cast<uint64_t>(tiles) * static_cast<uint64_t>(p.panel_tiles);
 }
 
-// A wide chunk and the windows that meet it share a 32 KiB L1.
+// A wide chunk and the windows that meet it share a 32 KiB L1; it is shorter than a chunk whose sum s32 holds.
 constexpr void choose_conv_chunks(conv_plan& p) noexcept {
   const gemm_leaf& leaf = *p.leaf;
   p.wide = leaf.block_wide != nullptr && p.tile_h * p.tile_w >= leaf.wide_from;
   p.chunk_taps = p.taps;
   p.chunk_steps = p.tap_steps;
-  if (!p.wide || p.tap_steps == 0) return;
-  const int64_t limit = 18 * 1024 / leaf.wide_bytes;
+  if ((!p.wide && !p.long_sum) || p.tap_steps == 0) return;
+  const int64_t limit = p.wide ? 18 * 1024 / leaf.wide_bytes : long_chunk_depth / leaf.layout.depth;
   if (p.tap_steps > limit) {
     p.chunk_taps = 1;
     p.chunk_steps = divide_up(p.tap_steps, divide_up(p.tap_steps, limit));
@@ -215,8 +217,8 @@ constexpr bool choose_conv_workspace(conv_plan& p) noexcept {
   p.chunk_at = p.taps_at + round_up(static_cast<uint64_t>(p.taps) * sizeof(int64_t), gemm_alignment);
   p.acc_at = p.chunk_at + (p.wide ? round_up(chunk, gemm_alignment) : 0);
   p.sums_at = p.acc_at + round_up(acc_rows * columns * sizeof(int32_t), gemm_alignment);
-  p.task_workspace =
-      p.sums_at + (p.weight_zero_point == 0 ? 0 : round_up(pixels * columns * sizeof(int32_t), gemm_alignment));
+  p.long_at = p.sums_at + (p.weight_zero_point == 0 ? 0 : round_up(pixels * columns * sizeof(int32_t), gemm_alignment));
+  p.task_workspace = p.long_at + (p.long_sum ? round_up(pixels * columns * sizeof(int64_t), gemm_alignment) : 0);
   size_t fits = 0;
   return checked_size(p.task_workspace, fits);
 }
@@ -224,7 +226,7 @@ constexpr bool choose_conv_workspace(conv_plan& p) noexcept {
 }  // namespace detail
 
 // Checks the description and chooses sizes for `leaf`; `width` is how many tasks can run at once. `out` is untouched on
-// error. Errors: those of check_conv; shape (a sum of products that could exceed s32).
+// error. Errors: those of check_conv; shape (a window of more than max_long_depth products).
 inline status plan_conv(const conv_desc& d, const gemm_leaf& leaf, size_t width, conv_plan& out,
                         size_t* bad_channel = nullptr, const conv_tiling& forced = {}) noexcept {
   conv_plan p;
@@ -233,9 +235,9 @@ inline status plan_conv(const conv_desc& d, const gemm_leaf& leaf, size_t width,
   if (forced.rows < 0 || forced.columns < 0 || forced.panels < 0) return status::argument;
   const conv_shape& s = p.layout.shape;
   p.weight_zero_point = d.weights == dtype::u8 ? d.weight_zero_point - 128 : d.weight_zero_point;
-  const int64_t largest = p.weight_zero_point == 0 ? 128 : 255;
   const int64_t depth = s.kernel_w * s.group_in();  // check_conv: the product fits
-  if (depth > INT32_MAX / (255 * largest) / s.kernel_h) return status::shape;
+  if (depth > max_long_depth / s.kernel_h) return status::shape;
+  p.long_sum = depth * s.kernel_h > max_gemm_depth;
   p.prepared_zero_point = prepared_zero_point(leaf, d.in, d.in_zero_point);
   p.store = start_store(d.finish, d.out, p.layout.codes, p.layout.out_strides.pixel);
   p.store.residual_stride = p.layout.residual_strides.pixel;

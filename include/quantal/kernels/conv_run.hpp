@@ -37,6 +37,7 @@ struct conv_task {
   int64_t* taps() const noexcept { return reinterpret_cast<int64_t*>(scratch + p.taps_at); }
   int32_t* acc() const noexcept { return reinterpret_cast<int32_t*>(scratch + p.acc_at); }
   int32_t* sums() const noexcept { return reinterpret_cast<int32_t*>(scratch + p.sums_at); }
+  int64_t* long_sums() const noexcept { return reinterpret_cast<int64_t*>(scratch + p.long_at); }
   int64_t pixels() const noexcept { return h * w; }
 
   // `count` band pixels of padding.
@@ -116,12 +117,13 @@ struct conv_task {
     waiting = false;
   }
 
+  int64_t depth() const noexcept { return l.shape.kernel_h * l.shape.kernel_w * l.shape.group_in(); }
+
   // Weights with a zero point: sum x (w - z) = sum x w - z sum x, with x centred.
   void correct(int64_t first, int32_t rows_live, int32_t* acc_block) const noexcept {
     const int32_t columns = p.leaf->layout.columns;
-    const int64_t depth = l.shape.kernel_h * l.shape.kernel_w * l.shape.group_in();
     const uint32_t zero = static_cast<uint32_t>(p.weight_zero_point);
-    const uint32_t offset = static_cast<uint32_t>(p.prepared_zero_point) * static_cast<uint32_t>(depth);
+    const uint32_t offset = static_cast<uint32_t>(p.prepared_zero_point) * static_cast<uint32_t>(depth());
     const int32_t* sum = sums() + first * columns;
     for (int32_t i = 0; i < rows_live * columns; ++i) {
       const uint32_t term = zero * (static_cast<uint32_t>(sum[i]) - offset);
@@ -129,10 +131,22 @@ struct conv_task {
     }
   }
 
+  // The same for sums in s64: everything is put in, bias too, and saturated.
+  void correct_long(const const_panel_parts& parts, int64_t first, int32_t rows_live,
+                    int32_t* acc_block) const noexcept {
+    const int32_t columns = p.leaf->layout.columns;
+    const int64_t zero = p.prepared_zero_point, offset = zero * depth(), weight_zero = p.weight_zero_point;
+    const int64_t* sum = long_sums() + first * columns;
+    for (int32_t i = 0; i < rows_live * columns; ++i) {
+      const int64_t taken = weight_zero == 0 ? 0 : weight_zero * (sums()[first * columns + i] - offset);
+      acc_block[i] = long_result(parts, i % columns, sum[i], zero, taken);
+    }
+  }
+
   // What the stores of a panel have in common.
   void start_panel(const const_panel_parts& parts, int32_t live) noexcept {
     current.live_columns = live;
-    current.bias = parts.bias;
+    current.bias = p.long_sum ? no_bias : parts.bias;
     current.ratio = parts.ratio;
     current.multiplier = parts.multiplier;
   }
@@ -155,8 +169,11 @@ struct conv_task {
   }
 
   // A block's sums are complete: to the output, one run of pixels per output row.
-  void finish(const block_args& a, int64_t first, int64_t column) noexcept {
-    if (p.weight_zero_point != 0) correct(first, a.live_rows, a.acc);
+  void finish(const const_panel_parts& parts, const block_args& a, int64_t first, int64_t column) noexcept {
+    if (p.long_sum)
+      correct_long(parts, first, a.live_rows, a.acc);
+    else if (p.weight_zero_point != 0)
+      correct(first, a.live_rows, a.acc);
     for (int32_t done = 0; done < a.live_rows;) {
       const int32_t left = a.live_rows - done;
       int32_t count = left;
@@ -188,7 +205,7 @@ struct conv_task {
     a.steps = steps;
     a.live_columns = live;
     a.lhs_unsigned = l.in == dtype::u8;
-    a.accumulate = !fresh;
+    a.accumulate = !fresh && !p.long_sum;
     a.panel = parts.weights + (tap * p.tap_steps + step) * step_bytes;
     if (p.wide) {
       leaf.widen(a.panel, count * steps, scratch + p.chunk_at);
@@ -209,7 +226,8 @@ struct conv_task {
       }
       (p.wide ? leaf.block_wide : leaf.block)(a);
       waiting = false;
-      if (last) finish(a, i, column);
+      if (p.long_sum) add_long(a.acc, int64_t{a.live_rows} * layout.columns, fresh, long_sums() + i * layout.columns);
+      if (last) finish(parts, a, i, column);
     }
   }
 
@@ -263,7 +281,7 @@ struct conv_task {
         (p.wide ? leaf.block_wide : leaf.block)(a);
         waiting = false;
         start_panel(parts, a.live_columns);
-        finish(a, i, column);
+        finish(parts, a, i, column);
       }
     }
   }

@@ -199,7 +199,7 @@ inline bool plan_depthwise_sizes(depthwise_plan& p, size_t width, const conv_til
 }  // namespace detail
 
 // Checks the description and chooses sizes for `leaf`; `width` is how many tasks can run at once. Errors: those of
-// check_conv; shape (groups is not in_c, or a window above max_gemm_depth); unsupported (weights that this leaf cannot
+// check_conv; shape (groups is not in_c; or a window above max_gemm_depth, 182 x 182 taps: plan_conv sums those exactly); unsupported (weights that this leaf cannot
 // hold: 8-bit forms need their zero point 0 as s8, 128 as u8).
 inline status plan_depthwise(const conv_desc& d, const depthwise_leaf& leaf, size_t width, depthwise_plan& out,
                              size_t* bad_channel = nullptr, const conv_tiling& tiling = {}) noexcept {

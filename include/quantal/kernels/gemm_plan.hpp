@@ -5,11 +5,11 @@
 // each panel, for each chunk of depths (a panel chunk and its rows stay in L1 or near it), the row blocks run. Sums of integers do
 // not depend on the order, so neither blocking nor threads change a bit.
 //
-// Depth: up to max_gemm_depth (ref/gemm.hpp) no s32 sum can overflow. Beyond, chunks are added in s64 and the exact sum
+// Depth: up to max_gemm_depth (ref/epilogue.hpp) no s32 sum can overflow. Beyond, chunks are added in s64 and the exact sum
 // plus bias is saturated to s32 before the epilogue (`long_sum`), up to max_long_depth.
 #pragma once
 #include "quantal/base/parallel.hpp"
-#include "quantal/kernels/gemm_epilogue.hpp"
+#include "quantal/kernels/long_sum.hpp"
 #include "quantal/kernels/ref/gemm.hpp"
 
 namespace quantal {
@@ -72,8 +72,7 @@ struct gemm_plan {
   detail::packed_header header;                               // of its packed weights
 };
 
-inline constexpr uint32_t gemm_plan_magic = 0x4d475151;      // "QQGM"
-inline constexpr int64_t max_long_depth = int64_t{1} << 23;  // row and column sums still fit s32
+inline constexpr uint32_t gemm_plan_magic = 0x4d475151;  // "QQGM"
 
 // The kernel's name: its ISA.
 constexpr const char* kernel_name(const gemm_plan& p) noexcept {
@@ -199,7 +198,7 @@ constexpr void choose_chunks(gemm_plan& p, const gemm_blocking& forced) noexcept
   int64_t limit = p.steps;
   if (p.wide) limit = 64 * 1024 / leaf.wide_bytes;
   if (leaf.chunk_steps > 0 && p.shape.m > leaf.rows) limit = leaf.chunk_steps;
-  if (p.long_sum && limit > 32768 / leaf.layout.depth) limit = 32768 / leaf.layout.depth;
+  if (p.long_sum && limit > long_chunk_depth / leaf.layout.depth) limit = long_chunk_depth / leaf.layout.depth;
   if (limit < 1) limit = 1;
   p.chunk_steps = p.steps == 0 ? 1 : divide_up(p.steps, divide_up(p.steps, limit));
   if (forced.chunk_steps > 0 && (!p.long_sum || forced.chunk_steps <= limit)) p.chunk_steps = forced.chunk_steps;

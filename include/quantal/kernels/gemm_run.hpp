@@ -84,19 +84,16 @@ struct gemm_call {
     const int32_t columns = p.leaf->layout.columns;
     for (int32_t i = 0; i < rows; ++i) {
       const int64_t zero = prepared_zero_point(*p.leaf, p.lhs, zero_point_of(row + i));
-      for (int32_t c = 0; c < columns; ++c) {
-        int64_t exact = sum[i * columns + c] - zero * parts.column_sum[c] + parts.raw_bias[c];
-        if (p.rhs_zero_point != 0) exact -= int64_t{p.rhs_zero_point} * sums[i];
-        acc[i * columns + c] = saturate_s32(exact);
-      }
+      const int64_t taken = p.rhs_zero_point == 0 ? 0 : int64_t{p.rhs_zero_point} * sums[i];
+      for (int32_t c = 0; c < columns; ++c)
+        acc[i * columns + c] = long_result(parts, c, sum[i * columns + c], zero, taken);
     }
   }
 
   // What differs from panel to panel and from block to block.
   void set_panel(store_args& a, const const_panel_parts& parts) const noexcept {
     a.bias = p.leaf->form == lhs_form::s16_centred ? parts.raw_bias : parts.bias;
-    static constexpr int32_t zeros[max_panel_columns] = {};
-    if (p.long_sum) a.bias = zeros;
+    if (p.long_sum) a.bias = no_bias;
     a.ratio = parts.ratio;
     a.multiplier = parts.multiplier;
     a.real_bias = parts.real_bias;
@@ -171,11 +168,6 @@ struct gemm_task {
     waiting = true;
   }
 
-  void add_long(const block_args& a, int64_t first, bool fresh) const noexcept {
-    int64_t* sum = long_sums() + first * p.leaf->layout.columns;
-    for (int32_t i = 0; i < a.live_rows * p.leaf->layout.columns; ++i) sum[i] = (fresh ? 0 : sum[i]) + a.acc[i];
-  }
-
   // All row blocks against one chunk of some panels.
   void chunk(const const_panel_parts& parts, int64_t column, int64_t panels, int64_t step0, int64_t steps) noexcept {
     const gemm_leaf& leaf = *p.leaf;
@@ -221,7 +213,8 @@ struct gemm_task {
         __builtin_prefetch(reinterpret_cast<const void*>(next), 0, 2);
       (p.wide ? leaf.block_wide : leaf.block)(a);
       waiting = false;
-      if (p.long_sum) add_long(a, i, step0 == 0);
+      if (p.long_sum)
+        add_long(a.acc, int64_t{a.live_rows} * leaf.layout.columns, step0 == 0, long_sums() + i * leaf.layout.columns);
       if (last) finish(parts, a, i, column);
     }
   }

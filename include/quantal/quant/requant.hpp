@@ -8,8 +8,8 @@
 //   fixed_double  SRDHM, then a rounding shift (num/fixed_point.hpp)      TFLite's built-in kernels, CMSIS-NN
 //   fixed_single  one 64-bit product, one rounding shift, ties up         newer TFLite, ruy
 //
-// acc + bias wraps modulo 2^32, as every vector unit does; plans see to it that the sum of products fits (products of
-// matrices beyond max_gemm_depth of kernels/ref/gemm.hpp are summed in s64 and saturated, convolutions refused). All
+// acc + bias wraps modulo 2^32, as every vector unit does; plans see to it that the sum of products fits (more than
+// max_gemm_depth of kernels/ref/epilogue.hpp are summed in s64 and saturated; depthwise refuses them). All
 // three are integer arithmetic here, fp32_rne too: the f32 product is formed and rounded on its bits, so no rounding
 // mode, flush-to-zero or missing FPU can change a result. Kernels may use the FPU where it gives the same.
 // Freestanding; no floating-point instruction.

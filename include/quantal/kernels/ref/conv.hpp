@@ -2,7 +2,7 @@
 // CPU equals it bit for bit.
 //
 //   acc[n, y, x, o] = sum over ky, kx, d of (in[n, iy, ix, first(o) + d] - in_zero_point)
-//                                         * (w[o, ky, kx, d] - weight_zero_point)          modulo 2^32, as s32
+//                                         * (w[o, ky, kx, d] - weight_zero_point)          exact
 //   iy = y * stride_h - pad_top + ky * dilation_h        first(o) = o / (out_c / groups) * (in_c / groups)
 //
 // A position outside the image contributes nothing: padding is the real number 0, i.e. the input's zero point. The
@@ -46,20 +46,20 @@ struct code_tensor {
 
 namespace ref {
 
-inline int32_t window_sum(const conv_shape& s, const code_tensor& in, const code_tensor& weights, int64_t n, int64_t y,
+inline int64_t window_sum(const conv_shape& s, const code_tensor& in, const code_tensor& weights, int64_t n, int64_t y,
                           int64_t x, int64_t o) noexcept {
   const int64_t first = o / s.group_out() * s.group_in();
-  uint64_t sum = 0;
+  int64_t sum = 0;
   for (int64_t ky = 0; ky < s.kernel_h; ++ky) {
     for (int64_t kx = 0; kx < s.kernel_w; ++kx) {
       const int64_t iy = y * s.stride_h - s.pad_top + ky * s.dilation_h;
       const int64_t ix = x * s.stride_w - s.pad_left + kx * s.dilation_w;
       if (iy < 0 || iy >= s.in_h || ix < 0 || ix >= s.in_w) continue;
       for (int64_t d = 0; d < s.group_in(); ++d)
-        sum += static_cast<uint64_t>(int64_t{in.centred(n, iy, ix, first + d)} * weights.centred(o, ky, kx, d));
+        sum += int64_t{in.centred(n, iy, ix, first + d)} * weights.centred(o, ky, kx, d);
     }
   }
-  return static_cast<int32_t>(static_cast<uint32_t>(sum));
+  return sum;
 }
 
 // The whole convolution; `bias` (s32 [out_c]) may be null, `out` and `residual` are [n, y, x, out_c] with strides in
@@ -73,20 +73,19 @@ inline void conv(const conv_shape& s, const code_tensor& in, const code_tensor& 
     for (int64_t y = 0; y < s.out_h(); ++y) {
       for (int64_t x = 0; x < s.out_w(); ++x) {
         for (int64_t o = 0; o < s.out_c; ++o) {
-          const int32_t acc = window_sum(s, in, weights, n, y, x, o);
           const size_t channel = static_cast<size_t>(o);
-          const int32_t b = bias == nullptr ? 0 : bias[o];
+          const int32_t sum = add_bias(window_sum(s, in, weights, n, y, x, o), bias == nullptr ? 0 : bias[o],
+                                       s.kernel_h * s.kernel_w * s.group_in());
           const int64_t at = n * strides[0] + y * strides[1] + x * strides[2] + o * strides[3];
           if (type == dtype::s32) {
-            static_cast<int32_t*>(out)[at] =
-                static_cast<int32_t>(static_cast<uint32_t>(acc) + static_cast<uint32_t>(b));
+            static_cast<int32_t*>(out)[at] = sum;
           } else if (type == dtype::f32) {
             const float ratio = e.requant.ratios[e.requant.count == 1 ? 0 : channel];
-            static_cast<float*>(out)[at] = finish_real(acc, b, ratio, nullptr, nullptr);
+            static_cast<float*>(out)[at] = finish_real(sum, 0, ratio, nullptr, nullptr);
           } else {
             const int32_t other =
                 e.residual.type == dtype::none ? 0 : residual.centred(n, y, x, o) + residual.zero_point;
-            store_code(type, out, static_cast<size_t>(at), finish_code(acc, b, channel, other, e, codes));
+            store_code(type, out, static_cast<size_t>(at), finish_code(sum, 0, channel, other, e, codes));
           }
         }
       }

@@ -1,6 +1,6 @@
 // The meaning of everything after the integer sum, shared by matrix product, convolution and depthwise convolution.
 //
-//   sum  = acc + bias[channel]                                          modulo 2^32, as s32
+//   sum  = acc + bias[channel]     modulo 2^32, as s32; of more than max_gemm_depth products exactly, saturated to s32
 //   s32    sum
 //   f32    f32(sum) * ratio [* row scale, multiplied to the ratio first] [+ real bias]        each step rounds to f32
 //   8-bit  fp32_rne   x = f32(sum) * ratio;  with a residual  x = x + f32(code - its zero point) * its ratio
@@ -14,6 +14,8 @@
 #include "quantal/quant/requant.hpp"
 
 namespace quantal {
+
+inline constexpr int64_t max_gemm_depth = 33025;  // 2^31 / (255 * 255): no s32 sum of products can overflow
 
 // The second 8-bit input of a fused addition: its codes are stepped like the output.
 struct residual_input {
@@ -63,6 +65,12 @@ constexpr status check_epilogue(const epilogue& e, dtype out, size_t channels, s
 }
 
 namespace ref {
+
+// `acc` is the exact sum of `depth` products.
+constexpr int32_t add_bias(int64_t acc, int32_t bias, int64_t depth) noexcept {
+  if (depth > max_gemm_depth) return saturate_s32(acc + bias);
+  return static_cast<int32_t>(static_cast<uint32_t>(static_cast<uint64_t>(acc)) + static_cast<uint32_t>(bias));
+}
 
 // One code; `residual` is the code of the second input (not read without one), `codes` the allowed codes.
 inline int32_t finish_code(int32_t acc, int32_t bias, size_t channel, int32_t residual, const epilogue& e,

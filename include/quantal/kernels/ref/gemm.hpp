@@ -3,9 +3,6 @@
 //   acc[i, j] = sum over d of (lhs[i, d] - lhs_zero_point[i]) * (rhs[d, j] - rhs_zero_point)         exact
 //   out[i, j] = finish(acc + bias[j])                                        kernels/ref/epilogue.hpp
 //
-// Up to max_gemm_depth the sum fits s32 and acc + bias wraps modulo 2^32. Deeper, acc + bias is formed exactly and
-// saturated to s32.
-//
 // lhs [m, k] and out [m, n] are row-major with a row stride; rhs [k, n] has two strides, so a transposed weight needs
 // no copy. depth is k; k = 0 leaves the bias. Freestanding.
 #pragma once
@@ -13,8 +10,6 @@
 #include "quantal/kernels/ref/epilogue.hpp"
 
 namespace quantal {
-
-inline constexpr int64_t max_gemm_depth = 33025;  // 2^31 / (255 * 255): no s32 sum of products can overflow
 
 struct gemm_shape {
   int64_t m = 0, n = 0, k = 0;
@@ -67,10 +62,7 @@ inline int64_t dot(const code_matrix& lhs, const code_matrix& rhs, int64_t row, 
     for (int64_t j = 0; j < s.n; ++j) {
       const int64_t acc = dot(lhs, rhs, i, j, s.k);
       const int32_t bias = x.bias == nullptr ? 0 : x.bias[j];
-      const int32_t sum =
-          s.k > max_gemm_depth
-              ? saturate_s32(acc + bias)
-              : static_cast<int32_t>(static_cast<uint32_t>(static_cast<uint64_t>(acc)) + static_cast<uint32_t>(bias));
+      const int32_t sum = add_bias(acc, bias, s.k);
       const int64_t at = i * out_stride + j;
       const size_t channel = static_cast<size_t>(j);
       if (out_type == dtype::s32) {
