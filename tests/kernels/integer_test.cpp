@@ -351,8 +351,8 @@ TEST_CASE("pools equal the direct formula for any window, padding, dilation and 
     d.kernel_w = pick(1, 4);
     d.stride_h = pick(1, 3);
     d.stride_w = pick(1, 3);
-    d.dilation_h = pick(1, 2);
-    d.dilation_w = pick(1, 2);
+    d.dilation_h = pick(1, 4);
+    d.dilation_w = pick(1, 4);
     d.pad_top = pick(0, static_cast<int>(d.kernel_h) - 1);
     d.pad_left = pick(0, static_cast<int>(d.kernel_w) - 1);
     d.pad_bottom = pick(0, static_cast<int>(d.kernel_h) - 1);
@@ -427,6 +427,21 @@ TEST_CASE("K5_pool_shapes_are_checked_at_plan_time") {
   CHECK(with([](pool_desc& e) { e.in.scale = 0; }) == status::scale);
   CHECK(with([](pool_desc& e) { e.out.zero_point = -1; }) == status::zero_point);
   CHECK(with([](pool_desc& e) { e.channels = 0; }) == status::ok);
+}
+
+TEST_CASE("K7_pools of the largest sizes are planned at once") {
+  pool_desc d;
+  d.in_h = std::numeric_limits<std::int32_t>::max();
+  d.in_w = d.channels = d.stride_h = 1;
+  d.kernel_h = 1000;
+  d.dilation_h = 2;
+  pool_plan p;
+  REQUIRE(plan_pool(d, false, p) == status::ok);  // 2^41 taps, which nobody counts one by one
+  CHECK(p.out_h == d.in_h - 1998);
+  d.in_h = 1;  // every window straddles the image but those with a tap on it
+  d.kernel_h = 1 << 23;
+  d.pad_top = d.pad_bottom = d.kernel_h - 1;
+  CHECK(plan_pool(d, false, p) == status::shape);
 }
 
 TEST_CASE("quantize_rows follows DynamicQuantizeLinear, sums its codes, and defines every input") {

@@ -46,32 +46,30 @@ constexpr int64_t pool_positions(int64_t in, int64_t before, int64_t after, int6
   return n;
 }
 
-// The taps of position `at` that lie inside [0, in): first tap, number, and how many lie inside the padded axis.
+// The taps of position `at` that lie inside [0, in): first tap, number, and how many lie before the padded axis' end.
 struct tap_range {
   int64_t first = 0, count = 0, padded = 0;
 };
 constexpr tap_range taps_of(int64_t at, int64_t kernel, int64_t stride, int64_t dilation, int64_t before, int64_t in,
                             int64_t after) noexcept {
-  tap_range r;
   const int64_t start = at * stride - before;
-  if (dilation == 1) {  // the same without a loop
-    const int64_t end = start + kernel < in ? start + kernel : in, room = in + after - start;
-    r.padded = room < kernel ? room : kernel;
-    if (r.padded < 0) r.padded = 0;
-    const int64_t first = start < 0 ? 0 : start;
-    if (end > first) {
-      r.first = first;
-      r.count = end - first;
-    }
-    return r;
+  const auto taps_before = [&](int64_t end) {
+    const int64_t room = end - start;
+    const int64_t taps = room <= 0 ? 0 : dilation == 1 ? room : (room + dilation - 1) / dilation;
+    return taps < kernel ? taps : kernel;
+  };
+  const int64_t skipped = taps_before(0), end = taps_before(in);
+  return {end > skipped ? start + skipped * dilation : 0, end - skipped, taps_before(in + after)};
+}
+
+// Is there a window that straddles the image without touching it? Such a pixel would have no value. Taps closer than
+// the image is long cannot step over it, and a window that starts inside has its first tap.
+constexpr bool misses_image(int64_t positions, int64_t kernel, int64_t stride, int64_t dilation, int64_t before,
+                            int64_t in) noexcept {
+  for (int64_t at = 0; dilation > in && at < positions && at * stride < before; ++at) {
+    if (taps_of(at, kernel, stride, dilation, before, in, 0).count == 0) return true;
   }
-  for (int64_t k = 0; k < kernel; ++k) {
-    const int64_t x = start + k * dilation;
-    if (x < in + after) ++r.padded;
-    if (x < 0 || x >= in) continue;
-    if (r.count++ == 0) r.first = x;
-  }
-  return r;
+  return false;
 }
 
 constexpr codes_run average_run(const pool_desc& d, int64_t count) noexcept {
@@ -117,15 +115,9 @@ constexpr status plan_pool(const pool_desc& desc, bool average, pool_plan& out) 
   if (d.in_h == 0 || d.in_w == 0) return status::shape;
   p.out_h = detail::pool_positions(d.in_h, d.pad_top, d.pad_bottom, window_h, d.stride_h, d.ceil);
   p.out_w = detail::pool_positions(d.in_w, d.pad_left, d.pad_right, window_w, d.stride_w, d.ceil);
-  // A dilated window can straddle a small image without touching it: such a pixel would have no value.
-  for (int64_t y = 0; d.dilation_h > 1 && y < p.out_h; ++y) {
-    if (detail::taps_of(y, d.kernel_h, d.stride_h, d.dilation_h, d.pad_top, d.in_h, d.pad_bottom).count == 0)
-      return status::shape;
-  }
-  for (int64_t x = 0; d.dilation_w > 1 && x < p.out_w; ++x) {
-    if (detail::taps_of(x, d.kernel_w, d.stride_w, d.dilation_w, d.pad_left, d.in_w, d.pad_right).count == 0)
-      return status::shape;
-  }
+  if (detail::misses_image(p.out_h, d.kernel_h, d.stride_h, d.dilation_h, d.pad_top, d.in_h) ||
+      detail::misses_image(p.out_w, d.kernel_w, d.stride_w, d.dilation_w, d.pad_left, d.in_w))
+    return status::shape;
   const auto elements = [&](int64_t h, int64_t w, uint64_t& total) {
     uint64_t n = static_cast<uint64_t>(d.batch);
     if (!checked_mul(n, static_cast<uint64_t>(h), n) || !checked_mul(n, static_cast<uint64_t>(w), n) ||
