@@ -11,6 +11,7 @@
 
 #include "im2col.hpp"
 #include "panels.hpp"
+#include "product_rules.hpp"
 #include "products.hpp"
 #include "quantal/ops/all.hpp"
 #include "quantal/ops/arguments.hpp"
@@ -242,35 +243,8 @@ result<void> eval_conv(eval_context& c) {
   return convolve(c, p);
 }
 
-result<void> infer_conv(infer_context& c) {
-  const dtype type = elem_of(c, 0);
-  const dim_list* x = dims_of(c, 0);
-  const dim_list* w = dims_of(c, 1);
-  if (x == nullptr) return set_typed(c, 0, type), result<void>{};
-  if (x->size() < 3) return rule_error(c, "X has rank " + std::to_string(x->size()) + ", at least 3 is needed");
-  if (w != nullptr && w->size() != x->size()) return rule_error(c, "X and W differ in rank");
-  dim_list y = unknown_dims(rank_of(*x));
-  y[0] = (*x)[0];
-  int_list kernel = c.node.get_ints("kernel_shape");
-  if (w != nullptr) {
-    y[1] = (*w)[0];
-    const std::int64_t groups = c.node.get_int("group", 1);
-    if (groups < 1) return rule_error(c, "group is " + std::to_string(groups));
-    if ((*x)[1].known() && (*w)[1].known() && (*w)[1].value != (*x)[1].value / groups) {
-      return rule_error(c, "X has " + std::to_string((*x)[1].value) + " channels in " + std::to_string(groups) +
-                               " groups, W takes " + std::to_string((*w)[1].value));
-    }
-    if (kernel.empty() && std::all_of(w->begin() + 2, w->end(), [](const ir::dim& d) { return d.known(); })) {
-      for (std::size_t i = 2; i < w->size(); ++i) kernel.push_back((*w)[i].value);
-    }
-  }
-  if (!kernel.empty()) {
-    QUANTAL_TRY(attributes, read_window(c.node, rank_of(*x) - 2, kernel));
-    QUANTAL_TRY(spatial, window_dims(c, attributes, *x));
-    std::copy(spatial.begin(), spatial.end(), y.begin() + 2);
-  }
-  set_typed(c, 0, type, std::move(y));
-  return {};
+result<void> infer_float_conv(infer_context& c) {
+  return infer_conv(c, 0, 1, elem_of(c, 0));
 }
 
 std::int32_t first_axis(const ir::node&, std::int32_t) {
@@ -426,7 +400,7 @@ std::int32_t transposed_axis(const ir::node& n, std::int32_t) {
 constexpr quant_rule conv_rule{quant_kind::weighted, 0, 1, 2, first_axis};
 constexpr quant_rule transpose_rule{quant_kind::weighted, 0, 1, 2, transposed_axis};
 const op_def table[] = {
-    {"Conv", 1, infer_conv, in_wide<eval_conv>, conv_rule},
+    {"Conv", 1, infer_float_conv, in_wide<eval_conv>, conv_rule},
     {"ConvTranspose", 1, infer_conv_transpose, in_wide<eval_conv_transpose>, transpose_rule},
 };
 

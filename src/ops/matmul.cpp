@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "product_rules.hpp"
 #include "products.hpp"
 #include "quantal/ops/all.hpp"
 #include "quantal/ops/arguments.hpp"
@@ -138,19 +139,8 @@ result<void> eval_matmul(eval_context& c) {
   return done ? result<void>{} : c.fail(status::out_of_memory, "no memory for packed operands");
 }
 
-result<void> infer_matmul(infer_context& c) {
-  const dtype type = elem_of(c, 0);
-  const dim_list* a = dims_of(c, 0);
-  const dim_list* b = dims_of(c, 1);
-  if (a == nullptr || b == nullptr) return set_typed(c, 0, type), result<void>{};
-  if (a->empty() || b->empty()) return rule_error(c, "MatMul of a scalar");
-  QUANTAL_CHECK(merge_dim(c, a->back(), b->size() == 1 ? (*b)[0] : (*b)[b->size() - 2]));
-  const auto batch_of = [](const dim_list& d) { return d.size() < 2 ? dim_list{} : dim_list(d.begin(), d.end() - 2); };
-  QUANTAL_TRY(dims, broadcast_dims(c, batch_of(*a), batch_of(*b)));
-  if (a->size() > 1) dims.push_back((*a)[a->size() - 2]);
-  if (b->size() > 1) dims.push_back(b->back());
-  set_typed(c, 0, type, std::move(dims));
-  return {};
+result<void> infer_float_matmul(infer_context& c) {
+  return infer_matmul(c, 0, 1, elem_of(c, 0));
 }
 
 // ---- Gemm ---------------------------------------------------------------------------------------------------------
@@ -230,7 +220,7 @@ std::int32_t gemm_axis(const ir::node& n, std::int32_t) {
 constexpr quant_rule matmul_rule{quant_kind::weighted, 0, 1, -1, last_axis};
 constexpr quant_rule gemm_rule{quant_kind::weighted, 0, 1, 2, gemm_axis};
 const op_def table[] = {
-    {"MatMul", 1, infer_matmul, in_wide<eval_matmul>, matmul_rule},
+    {"MatMul", 1, infer_float_matmul, in_wide<eval_matmul>, matmul_rule},
     {"Gemm", 7, infer_gemm, in_wide<eval_gemm>, gemm_rule},
 };
 

@@ -10,6 +10,7 @@
 #include <cmath>
 
 #include "im2col.hpp"
+#include "product_rules.hpp"
 #include "quantal/ops/all.hpp"
 #include "quantal/ops/arguments.hpp"
 #include "quantal/ops/convert.hpp"
@@ -293,52 +294,17 @@ result<void> eval_qlinear_matmul(eval_context& c) {
 
 // ---- shape rules --------------------------------------------------------------------------------------------------
 
-template <std::size_t X, std::size_t W>
-result<void> infer_conv(infer_context& c) {
-  const dtype type = X == 0 && W == 1 ? dtype::s32 : elem_of(c, 7);
-  const dim_list* x = dims_of(c, X);
-  const dim_list* w = dims_of(c, W);
-  if (x == nullptr) return set_typed(c, 0, type), result<void>{};
-  if (x->size() < 3 || (w != nullptr && w->size() != x->size()))
-    return rule_error(c, "x and w need the same rank, at least 3");
-  dim_list y = unknown_dims(rank_of(*x));
-  y[0] = (*x)[0];
-  int_list kernel = c.node.get_ints("kernel_shape");
-  if (w != nullptr) {
-    y[1] = (*w)[0];
-    for (std::size_t i = 2; kernel.size() < w->size() - 2 && i < w->size() && (*w)[i].known(); ++i)
-      kernel.push_back((*w)[i].value);
-  }
-  if (kernel.size() == x->size() - 2) {
-    QUANTAL_TRY(attributes, read_window(c.node, rank_of(*x) - 2, kernel));
-    QUANTAL_TRY(spatial, window_dims(c, attributes, *x));
-    std::copy(spatial.begin(), spatial.end(), y.begin() + 2);
-  }
-  set_typed(c, 0, type, std::move(y));
-  return {};
-}
-
-template <std::size_t A, std::size_t B>
-result<void> infer_matmul(infer_context& c) {
-  const dtype type = A == 0 && B == 1 ? dtype::s32 : elem_of(c, 7);
-  const dim_list* a = dims_of(c, A);
-  const dim_list* b = dims_of(c, B);
-  if (a == nullptr || b == nullptr) return set_typed(c, 0, type), result<void>{};
-  if (a->empty() || b->empty()) return rule_error(c, "product of a scalar");
-  QUANTAL_CHECK(merge_dim(c, a->back(), b->size() == 1 ? (*b)[0] : (*b)[b->size() - 2]));
-  const auto batch_of = [](const dim_list& d) { return d.size() < 2 ? dim_list{} : dim_list(d.begin(), d.end() - 2); };
-  QUANTAL_TRY(dims, broadcast_dims(c, batch_of(*a), batch_of(*b)));
-  if (a->size() > 1) dims.push_back((*a)[a->size() - 2]);
-  if (b->size() > 1) dims.push_back(b->back());
-  set_typed(c, 0, type, std::move(dims));
-  return {};
+// s32 sums of the operands 0 and Second, or codes of the type of the output's zero point (input 7).
+template <std::size_t Second, auto Rule>
+result<void> infer_product(infer_context& c) {
+  return Rule(c, 0, Second, Second == 1 ? dtype::s32 : elem_of(c, 7));
 }
 
 const op_def table[] = {
-    {"ConvInteger", 10, infer_conv<0, 1>, eval_conv_integer, {}},
-    {"QLinearConv", 10, infer_conv<0, 3>, eval_qlinear_conv, {}},
-    {"MatMulInteger", 10, infer_matmul<0, 1>, eval_matmul_integer, {}},
-    {"QLinearMatMul", 10, infer_matmul<0, 3>, eval_qlinear_matmul, {}},
+    {"ConvInteger", 10, infer_product<1, infer_conv>, eval_conv_integer, {}},
+    {"QLinearConv", 10, infer_product<3, infer_conv>, eval_qlinear_conv, {}},
+    {"MatMulInteger", 10, infer_product<1, infer_matmul>, eval_matmul_integer, {}},
+    {"QLinearMatMul", 10, infer_product<3, infer_matmul>, eval_qlinear_matmul, {}},
 };
 
 }  // namespace

@@ -32,164 +32,89 @@ enum class nan_policy : uint8_t {
   error,       // status::nan_value, nothing is written
 };
 
+// What a row does not say is Quantal's own recipe.
 struct preset_row {
   const char* name;
   const char* tool;
   // Scale and zero point.
-  precision arithmetic;
-  symmetric_divisor divisor;
-  bool narrow_symmetric;      // symmetric signed codes leave out the lowest: [-127, 127]
-  bool reduced_includes_top;  // reduced range of s8 is [-64, 64]; otherwise [-64, 63]
-  zero_point_from zero_point_end;
-  rounding zero_point_rounding;
-  float minimum_scale;  // smaller scales are raised to it; 0: a range too small for a normal f32 gives scale 1, zero
-                        // point 0
-  bool power_of_two;
+  precision arithmetic = precision::f64;
+  symmetric_divisor divisor = symmetric_divisor::half_span;
+  bool narrow_symmetric = true;      // symmetric signed codes leave out the lowest: [-127, 127]
+  bool reduced_includes_top = true;  // reduced range of s8 is [-64, 64]; otherwise [-64, 63]
+  zero_point_from zero_point_end = zero_point_from::min;
+  rounding zero_point_rounding = rounding::half_even;
+  float minimum_scale = 0;  // smaller scales are raised to it; 0: a range too small for a normal f32 gives scale 1,
+                            // zero point 0
+  bool power_of_two = false;
   // Values.
-  rounding value_rounding;
-  bool reciprocal;  // x * (1 / scale) instead of x / scale: differs by one on rare ties
-  nan_policy nan;
+  rounding value_rounding = rounding::half_even;
+  bool reciprocal = false;  // x * (1 / scale) instead of x / scale: differs by one on rare ties
+  nan_policy nan = nan_policy::zero_point;
   // What the tool does unless told otherwise.
-  dtype activation_type;
-  bool activation_symmetric;
-  dtype weight_type;
-  bool weight_symmetric;
-  bool per_channel;  // weights
-  const char* activation_observer;
-  const char* weight_observer;
-  const char* operators;  // what it quantizes, ONNX names; "" : the recipe's
+  dtype activation_type = dtype::u8;
+  bool activation_symmetric = false;
+  dtype weight_type = dtype::s8;
+  bool weight_symmetric = true;
+  bool per_channel = false;  // weights
+  const char* activation_observer = "minmax";
+  const char* weight_observer = "minmax";
+  const char* operators = "";  // what it quantizes, ONNX names; "": the recipe's
 };
 
 inline constexpr preset_row presets[] = {
-    {"quantal",
-     "Quantal's own recipe",
-     precision::f64,
-     symmetric_divisor::half_span,
-     true,
-     true,
-     zero_point_from::min,
-     rounding::half_even,
-     0.0f,
-     false,
-     rounding::half_even,
-     false,
-     nan_policy::zero_point,
-     dtype::u8,
-     false,
-     dtype::s8,
-     true,
-     false,
-     "minmax",
-     "minmax",
-     ""},
-    {"onnxruntime",
-     "ONNX Runtime quantize_static",
-     precision::f64,
-     symmetric_divisor::half_span,
-     true,
-     true,
-     zero_point_from::min,
-     rounding::half_even,
-     0.0f,
-     false,
-     rounding::half_even,
-     false,
-     nan_policy::lowest,
-     dtype::s8,
-     false,
-     dtype::s8,
-     true,
-     false,
-     "minmax",
-     "minmax",
-     "Conv ConvTranspose Gemm MatMul Gather Add Mul Relu Clip LeakyRelu Sigmoid MaxPool AveragePool GlobalAveragePool "
-     "Concat Split Pad Reshape Transpose Squeeze Unsqueeze Resize Softmax Where ArgMax EmbedLayerNormalization"},
-    {"torch",
-     "torch.ao.quantization (fbgemm/x86 qconfig)",
-     precision::f32,
-     symmetric_divisor::half_span,
-     false,
-     false,
-     zero_point_from::min,
-     rounding::half_even,
-     1.1920929e-07f,
-     false,
-     rounding::half_even,
-     true,
-     nan_policy::lowest,
-     dtype::u8,
-     false,
-     dtype::s8,
-     true,
-     true,
-     "histogram",
-     "minmax",
-     "Conv ConvTranspose Gemm MatMul LSTM GRU Add Mul Concat Relu"},
-    {"tflite",
-     "TensorFlow Lite converter, 8-bit specification",
-     precision::f64,
-     symmetric_divisor::half_span,
-     true,
-     true,
-     zero_point_from::nearest_end,
-     rounding::half_away,
-     0.0f,
-     false,
-     rounding::half_away,
-     false,
-     nan_policy::zero_point,
-     dtype::s8,
-     false,
-     dtype::s8,
-     true,
-     true,
-     "minmax",
-     "minmax",
-     "Conv ConvTranspose Gemm MatMul Add Mul Sub Concat Relu Clip Sigmoid Tanh Softmax AveragePool MaxPool Pad Reshape "
-     "Transpose "
-     "Resize Gather Slice Split Squeeze"},
-    {"tensorrt",
-     "TensorRT implicit and explicit int8",
-     precision::f32,
-     symmetric_divisor::highest_code,
-     false,
-     true,
-     zero_point_from::min,
-     rounding::half_even,
-     0.0f,
-     false,
-     rounding::half_even,
-     false,
-     nan_policy::zero_point,
-     dtype::s8,
-     true,
-     dtype::s8,
-     true,
-     true,
-     "entropy",
-     "minmax",
-     "Conv ConvTranspose Gemm MatMul Add AveragePool MaxPool"},
-    {"ai8x",
-     "ai8x quantize.py (MAX78000, MAX78002)",
-     precision::f32,
-     symmetric_divisor::lowest_code,
-     false,
-     false,
-     zero_point_from::min,
-     rounding::half_up,
-     0.0f,
-     true,
-     rounding::half_up,
-     false,
-     nan_policy::zero_point,
-     dtype::s8,
-     true,
-     dtype::s8,
-     true,
-     false,
-     "qat_shift",
-     "qat_shift",
-     "Conv ConvTranspose Gemm"},
+    {.name = "quantal", .tool = "Quantal's own recipe"},
+    {.name = "onnxruntime",
+     .tool = "ONNX Runtime quantize_static",
+     .nan = nan_policy::lowest,
+     .activation_type = dtype::s8,
+     .operators = "Conv ConvTranspose Gemm MatMul Gather Add Mul Relu Clip LeakyRelu Sigmoid MaxPool AveragePool "
+                  "GlobalAveragePool Concat Split Pad Reshape Transpose Squeeze Unsqueeze Resize Softmax Where ArgMax "
+                  "EmbedLayerNormalization"},
+    {.name = "torch",
+     .tool = "torch.ao.quantization (fbgemm/x86 qconfig)",
+     .arithmetic = precision::f32,
+     .narrow_symmetric = false,
+     .reduced_includes_top = false,
+     .minimum_scale = 1.1920929e-07f,
+     .reciprocal = true,
+     .nan = nan_policy::lowest,
+     .per_channel = true,
+     .activation_observer = "histogram",
+     .operators = "Conv ConvTranspose Gemm MatMul LSTM GRU Add Mul Concat Relu"},
+    {.name = "tflite",
+     .tool = "TensorFlow Lite converter, 8-bit specification",
+     .zero_point_end = zero_point_from::nearest_end,
+     .zero_point_rounding = rounding::half_away,
+     .value_rounding = rounding::half_away,
+     .activation_type = dtype::s8,
+     .per_channel = true,
+     .operators =
+         "Conv ConvTranspose Gemm MatMul Add Mul Sub Concat Relu Clip Sigmoid Tanh Softmax AveragePool MaxPool Pad "
+         "Reshape Transpose Resize Gather Slice Split Squeeze"},
+    {.name = "tensorrt",
+     .tool = "TensorRT implicit and explicit int8",
+     .arithmetic = precision::f32,
+     .divisor = symmetric_divisor::highest_code,
+     .narrow_symmetric = false,
+     .activation_type = dtype::s8,
+     .activation_symmetric = true,
+     .per_channel = true,
+     .activation_observer = "entropy",
+     .operators = "Conv ConvTranspose Gemm MatMul Add AveragePool MaxPool"},
+    {.name = "ai8x",
+     .tool = "ai8x quantize.py (MAX78000, MAX78002)",
+     .arithmetic = precision::f32,
+     .divisor = symmetric_divisor::lowest_code,
+     .narrow_symmetric = false,
+     .reduced_includes_top = false,
+     .zero_point_rounding = rounding::half_up,
+     .power_of_two = true,
+     .value_rounding = rounding::half_up,
+     .activation_type = dtype::s8,
+     .activation_symmetric = true,
+     .activation_observer = "qat_shift",
+     .weight_observer = "qat_shift",
+     .operators = "Conv ConvTranspose Gemm"},
 };
 
 // The row of that name; nullptr if there is none. Names are case-insensitive.
