@@ -133,11 +133,8 @@ def judge_row(rows, gate, name, cases):
         out.peer = min(candidates, key=lambda p: median(candidates[p]))
         out.ratio = median(candidates[out.peer])
         out.low, out.high = interval(candidates[out.peer])
-        if "max_us" not in gate and "sum_ratio" not in gate:
-            needed = gate.get("ratio", cases["min_ratio"])
-            out.judge(out.ratio >= needed, f"{out.ratio:.3f}x {out.peer}, {needed} needed")
-        elif "sum_ratio" in gate:
-            out.judge(out.ratio >= cases["min_ratio"], f"{out.ratio:.3f}x {out.peer}, {cases['min_ratio']} needed")
+        needed = gate.get("ratio", cases["min_ratio"])  # a list's sum_ratio asks its rows for no more than any row
+        out.judge(out.ratio >= needed, f"{out.ratio:.3f}x {out.peer}, {needed} needed")
     elif "ratio" in gate or "ratio_to" in gate or "sum_ratio" in gate:
         out.undecided = True
         out.why.append("no right-answering peer was measured")

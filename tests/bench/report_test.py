@@ -119,6 +119,11 @@ class ReportTest(unittest.TestCase):
         self.assertEqual(code, 1)
         self.assertIn("0.140 us, 0.08 allowed", out)
 
+    def test_a_cheap_call_fails_beside_a_cheaper_peer(self):
+        code, out, _ = self.run_report(good() + samples("overhead/avx2/1x16x64/peer:a", 0.06, wrong=0, checked=16))
+        self.assertEqual(code, 1)
+        self.assertIn("0.857x a, 0.97 needed", out)
+
     def test_too_few_clean_samples_are_not_judged(self):
         dirty = [dict(b, preempted=1) if b["name"] == "overhead/avx2/1x16x64" and b["repetition_index"] == 4 else b for b in good()]
         code, out, rows = self.run_report(dirty)
