@@ -21,7 +21,9 @@ struct conv2d_family {
   }
   static status plan(const conv_desc& d, const char* kernel, std::size_t width, conv_plan& out,
                      std::size_t* channel) noexcept {
-    const gemm_leaf* leaf = kernel == nullptr ? &best_gemm_leaf() : gemm_leaf_of(kernel);
+    conv_layout layout;
+    if (const status s = check_conv(d, layout, channel); s != status::ok) return s;
+    const gemm_leaf* leaf = kernel == nullptr ? &best_gemm_leaf(product_of(layout)) : gemm_leaf_of(kernel);
     return leaf == nullptr ? status::unsupported : plan_conv(d, *leaf, width, out, channel);
   }
   static status pack(const conv_plan& p, const void* weights, const std::int32_t* bias, const epilogue& e, void* packed,

@@ -52,9 +52,14 @@ const gemm_leaf& best_gemm_leaf() noexcept {
   return leaf;
 }
 
+// In f64: the shape has not been checked.
+bool amx_pays(const gemm_shape& s) noexcept {
+  const double products = static_cast<double>(s.m) * static_cast<double>(s.n) * static_cast<double>(s.k);
+  return s.m > 6 && s.k >= 64 && products >= 64 * 64 * 64;
+}
+
 const gemm_leaf& best_gemm_leaf(const gemm_shape& s) noexcept {
-  const bool small = s.m < 6 || s.k < 64 || s.m * s.k / 64 * s.n < 64 * 64;
-  if (selected_isa() != isa::amx || !small) return best_gemm_leaf();
+  if (selected_isa() != isa::amx || amx_pays(s)) return best_gemm_leaf();
   static const gemm_leaf& leaf = choose_leaf(parent_of(isa::amx));
   return leaf;
 }

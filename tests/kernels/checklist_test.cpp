@@ -210,6 +210,11 @@ TEST_CASE("K7_overflow of products") {
   CHECK(plan_after<F>([](auto& l) { l.d.out_stride = INT64_MAX / 2; }) == status::overflow);
   CHECK(plan_after<F>([](auto& l) { l.d.rhs_column_stride = INT64_MAX / 2; }) == status::overflow);
   CHECK(plan_after<F>([](auto& l) { l.d.shape.n = INT64_MAX / 64, l.d.shape.k = 1; }) == status::overflow);
+  // Beside an empty dimension, too.
+  CHECK(plan_after<F>([](auto& l) { l.d.shape = {INT64_MAX, 0, 0}; }) == status::overflow);
+  CHECK(plan_after<F>([](auto& l) { l.d.shape = {0, INT64_MAX, 0}; }) == status::overflow);
+  CHECK_FALSE(amx_pays({0, INT64_MAX, 64}));
+  CHECK(amx_pays({INT64_MAX, INT64_MAX, 64}));
 }
 
 TEMPLATE_TEST_CASE("K7_overflow of convolutions", "", conv_family, depthwise_family) {
@@ -444,6 +449,24 @@ EACH_FAMILY("K15_one_plan_on_many_threads") {
   }
 }
 
+// A hook of no lanes runs as one lane; a width beyond all sense is a hint like any other.
+EACH_FAMILY("K15_no_lanes_is_one") {
+  using F = TestType;
+  const auto serial = [](void*, std::size_t count, parallel_for::task_fn task, void* argument) {
+    for (std::size_t i = 0; i < count; ++i) task(argument, i);
+  };
+  for (const std::size_t planned : {std::size_t{0}, std::size_t{1}, std::size_t{7}, std::size_t{1} << 62, SIZE_MAX}) {
+    CAPTURE(planned);
+    layer<F> l;
+    const prepared<F> p(l, F::best(), planned);
+    for (const std::size_t width : {std::size_t{0}, std::size_t{1}}) {
+      std::vector<std::uint8_t> out(l.out_bytes(), canary);
+      CHECK(F::run(p.plan, p.buffers(l, out.data()), {nullptr, serial, width}) == status::ok);
+      CHECK(out == l.reference());
+    }
+  }
+}
+
 EACH_FAMILY("K17_kernels_by_name") {
   for (const char* unknown : {"", "avx9", "AVX2 ", "avx2\n"}) CHECK(TestType::of(unknown) == nullptr);
   CHECK(TestType::of(nullptr) == nullptr);
@@ -454,6 +477,7 @@ EACH_FAMILY("K17_kernels_by_name") {
     CHECK(std::string(leaf->isa) == row.name);
     layer<TestType> l;
     CHECK(run_on(l, *leaf) == l.reference());
+    CHECK(kernel_name(prepared<TestType>(l, *leaf).plan) == std::string(leaf->isa));
     ++ran;
   }
   CHECK(ran >= 1);

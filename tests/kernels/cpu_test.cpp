@@ -8,6 +8,7 @@
 
 #include "quantal/kernels/cpu_answers.hpp"
 #include "quantal/kernels/elementwise.hpp"
+#include "quantal/kernels/gemm.hpp"
 
 using namespace quantal;
 
@@ -63,6 +64,15 @@ TEST_CASE("K17_an_isa_that_is_unknown_or_not_offered_has_no_table") {
   CHECK(elementwise_of("neon") == nullptr);
   if (!features().avx512vnni) CHECK(elementwise_of("avx512vnni") == nullptr);
 #endif
+}
+
+TEST_CASE("AMX gets the products that pay on it") {
+  CHECK_FALSE(amx_pays({1, 4096, 4096}));
+  CHECK_FALSE(amx_pays({6, 4096, 4096}));
+  CHECK(amx_pays({7, 4096, 4096}));
+  CHECK_FALSE(amx_pays({128, 128, 63}));
+  CHECK(amx_pays({64, 64, 64}));
+  CHECK_FALSE(amx_pays({63, 64, 64}));
 }
 
 TEST_CASE("P11_the_choice_follows_what_the_cpu_offers") {

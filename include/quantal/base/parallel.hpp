@@ -25,8 +25,18 @@ struct parallel_for {
       return;
     }
     auto* raw = &body;
-    call(context, count, [](void* argument, size_t i) { (**static_cast<decltype(&raw)>(argument))(i); }, &raw);
+    call(
+        context, count, [](void* argument, size_t i) { (**static_cast<decltype(&raw)>(argument))(i); }, &raw);
   }
 };
+
+// Tasks at once of a run whose workspace is cut into lanes; never 0.
+constexpr size_t lanes_of(const parallel_for& p) noexcept {
+  return p.call == nullptr || p.width == 0 ? 1 : p.width;
+}
+// The same hint given to a planner: above this, finer cuts gain nothing.
+constexpr size_t planned_lanes(size_t width) noexcept {
+  return width == 0 ? 1 : width < 65536 ? width : 65536;
+}
 
 }  // namespace quantal

@@ -178,6 +178,13 @@ constexpr status check_conv(const conv_desc& d, conv_layout& out, size_t* bad_ch
   return status::ok;
 }
 
+// The matrix product that a checked convolution amounts to: what best_gemm_leaf(shape) wants to know.
+constexpr gemm_shape product_of(const conv_layout& l) noexcept {
+  const conv_shape& s = l.shape;
+  const int64_t rows = l.out_elements == 0 ? 0 : s.batch * l.out_h * l.out_w;
+  return {rows, s.group_out(), s.kernel_h * s.kernel_w * s.group_in()};
+}
+
 // Sizes of the parts of a task; 0: chosen by the plan. Results do not depend on them.
 struct conv_tiling {
   int64_t rows = 0, columns = 0;  // of the output

@@ -141,7 +141,7 @@ constexpr void choose_tiles(conv_plan& p, size_t width, const conv_tiling& force
   const int64_t least_rows = p.tile_w > 0 ? divide_up(least, p.tile_w) : 1;
   if (rows < least_rows) rows = least_rows;
   const int64_t wanted =
-      width <= 1 ? 1 : divide_up(static_cast<int64_t>(4 * width), l.shape.batch > 0 ? l.shape.batch : 1);
+      width <= 1 ? 1 : divide_up(static_cast<int64_t>(4 * planned_lanes(width)), l.shape.batch > 0 ? l.shape.batch : 1);
   int64_t bands = l.out_h > 0 ? divide_up(l.out_h, rows) : 1;
   const int64_t most_bands = l.out_h > least_rows ? l.out_h / least_rows : 1;
   if (bands < wanted) bands = wanted < most_bands ? wanted : (bands > most_bands ? bands : most_bands);

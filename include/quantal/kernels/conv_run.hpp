@@ -353,7 +353,7 @@ inline void conv_call::task(uint64_t index, uint8_t* scratch) const noexcept {
 inline status run_conv(const conv_plan& p, const conv_buffers& b, const parallel_for& parallel = {}) noexcept {
   if (p.magic != conv_plan_magic || p.leaf == nullptr) return status::plan;
   if (p.layout.out_elements == 0) return status::ok;
-  const size_t width = parallel.call == nullptr ? 1 : parallel.width;
+  const size_t width = lanes_of(parallel);
   if (const status s = detail::check_buffers(p.layout, b, p.packed_bytes, conv_workspace_bytes(p, width));
       s != status::ok)
     return s;

@@ -50,6 +50,10 @@ struct depthwise_plan {
 
 inline constexpr uint32_t depthwise_plan_magic = 0x57445151;  // "QQDW"
 
+constexpr const char* kernel_name(const depthwise_plan& p) noexcept {
+  return p.leaf == nullptr ? "" : p.leaf->isa;
+}
+
 namespace detail {
 
 struct depthwise_header {
@@ -150,7 +154,8 @@ inline bool plan_depthwise_sizes(depthwise_plan& p, size_t width, const conv_til
       !checked_add(p.packed_bytes, depthwise_prefix, p.packed_bytes))
     return false;
   // A pass reads whole cache lines of the image: as many blocks as 64 channels need, more where their rings fit in L1.
-  const int64_t wanted = width <= 1 ? 1 : divide_up(static_cast<int64_t>(4 * width), s.batch > 0 ? s.batch : 1);
+  const int64_t wanted =
+      width <= 1 ? 1 : divide_up(static_cast<int64_t>(4 * planned_lanes(width)), s.batch > 0 ? s.batch : 1);
   const int64_t line = 64 / p.channels < 1 ? 1 : 64 / p.channels;
   const int64_t image_width = band_pixels(p.layout.out_w, s.stride_w, s.window_w());
   // Copied rows are read best as they lie: rather all channels of 48 columns than few channels of whole rows.

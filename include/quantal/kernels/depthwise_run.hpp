@@ -350,7 +350,7 @@ inline status run_depthwise(const depthwise_plan& p, const conv_buffers& b,
                             const parallel_for& parallel = {}) noexcept {
   if (p.magic != depthwise_plan_magic || p.leaf == nullptr) return status::plan;
   if (p.layout.out_elements == 0) return status::ok;
-  const size_t width = parallel.call == nullptr ? 1 : parallel.width;
+  const size_t width = lanes_of(parallel);
   if (const status s = detail::check_buffers(p.layout, b, p.packed_bytes, depthwise_workspace_bytes(p, width));
       s != status::ok)
     return s;

@@ -201,9 +201,11 @@ constexpr int64_t panel_offset(const panel_layout& l, int64_t d, int32_t c) noex
 const gemm_leaf* const* gemm_leaves(size_t& count) noexcept;
 const gemm_leaf* gemm_leaf_of(const char* isa) noexcept;
 const gemm_leaf& best_gemm_leaf() noexcept;
-// The same for one product: few rows, little depth or a tiny product leave AMX to its parent. Their packed weights
-// differ: for products of many sizes with the same weights take best_gemm_leaf().
+// The same for one product, where AMX takes only what pays on it: more than 6 rows, 64 depths or more, 64^3 products of
+// codes or more; the rest is its parent's. Packed weights of the two differ: for products of many sizes with the same
+// weights take best_gemm_leaf(), or one by name.
 struct gemm_shape;
 const gemm_leaf& best_gemm_leaf(const gemm_shape& shape) noexcept;
+bool amx_pays(const gemm_shape& shape) noexcept;
 
 }  // namespace quantal

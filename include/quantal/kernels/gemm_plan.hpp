@@ -126,6 +126,8 @@ constexpr status describe(const gemm_desc& d, gemm_plan& p, size_t* bad_channel)
   if (!is_code(d.lhs) || !is_code(d.rhs)) return status::dtype;
   if (!is_code(d.out) && d.out != dtype::s32 && d.out != dtype::f32) return status::dtype;
   if (s.m < 0 || s.n < 0 || s.k < 0 || s.k > max_long_depth) return status::shape;
+  constexpr int64_t most = int64_t{1} << 48;  // sizes rounded up to blocks and panels do not overflow either
+  if (s.m > most || s.n > most) return status::overflow;
   p.shape = s;
   p.lhs = d.lhs;
   p.rhs = d.rhs;
@@ -179,7 +181,7 @@ constexpr void choose_tasks(gemm_plan& p, size_t width, const gemm_blocking& for
   const int64_t row_tasks = m == 0 ? 0 : divide_up(m, fit);
   p.block_m = row_tasks == 0 ? 0 : divide_up(divide_up(m, row_tasks), rows) * rows;
   if (forced.block_m > 0) p.block_m = divide_up(forced.block_m, rows) * rows;
-  const int64_t wanted = width <= 1 ? 1 : static_cast<int64_t>(4 * width);
+  const int64_t wanted = width <= 1 ? 1 : static_cast<int64_t>(4 * planned_lanes(width));
   int64_t panel_tasks = row_tasks == 0 ? 1 : divide_up(wanted, row_tasks);
   if (panel_tasks > p.panels) panel_tasks = p.panels > 0 ? p.panels : 1;
   p.panels_per_task = p.panels == 0 ? 1 : divide_up(p.panels, panel_tasks);

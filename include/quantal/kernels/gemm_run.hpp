@@ -383,7 +383,7 @@ inline status check_run(const gemm_plan& p, const gemm_buffers& b, size_t width)
 inline status run_gemm(const gemm_plan& p, const gemm_buffers& b, const parallel_for& parallel = {}) noexcept {
   if (p.magic != gemm_plan_magic || p.leaf == nullptr) return status::plan;
   if (p.shape.m == 0 || p.shape.n == 0) return status::ok;
-  const size_t width = parallel.call == nullptr ? 1 : parallel.width;
+  const size_t width = lanes_of(parallel);
   if (const status s = detail::check_run(p, b, width); s != status::ok) return s;
   if (p.direct) {
     detail::run_direct(p, b);
