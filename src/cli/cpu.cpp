@@ -42,7 +42,7 @@ result<int> selftest(const common_options& common) {
     cells.push_back({row.isa, row.ran ? row.checksum : "-",
                      !row.ran     ? "not on this CPU or not in this build"
                      : row.passed ? "ok"
-                                  : "DIFFERENT"});
+                                  : "DIFFERENT: " + row.differs});
   QUANTAL_CHECK(print(common.json ? pipeline::selftest_json(tested) + "\n"
                                   : table({"instruction set", "checksum", "result"}, cells) +
                                         "Expected on every CPU: " + pipeline::selftest_checksum() + "\n"));

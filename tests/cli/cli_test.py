@@ -12,6 +12,7 @@ import re
 import struct
 import subprocess
 import zipfile
+import zlib
 
 from files import floats, npy, npz, onnx
 from harness import CALIB, ERROR, MODEL, QUANTAL, TEST, Case, main, run
@@ -450,10 +451,18 @@ class Machine(Case):
     def test_selftest(self):
         r = self.json("selftest")
         self.assertTrue(r["passed"])
-        self.assertRegex(r["checksum"], r"\A[0-9a-f]{8}(-[0-9a-f]{8}){7}\Z")
+        words = list(r["parts"].values())
+        self.assertEqual(len(set(words)), 8)
+        for word in words:
+            self.assertRegex(word, r"\A[0-9a-f]{8}\Z")
+        self.assertEqual(r["checksum"], "%08x" % zlib.crc32(b"".join(int(word, 16).to_bytes(4, "little") for word in words)))
         ran = [row for row in r["isas"] if row["ran"]]
         self.assertGreaterEqual(len(ran), 1)
-        self.assertEqual({row["checksum"] for row in ran}, {r["checksum"]})
+        for row in ran:
+            self.assertEqual((row["checksum"], row["parts"]), (r["checksum"], r["parts"]))
+        table = self.succeeds("selftest")
+        self.narrow(table)
+        self.assertEqual(table.count(r["checksum"]), len(ran) + 1)
 
 
 class Usage(Case):

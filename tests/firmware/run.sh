@@ -48,6 +48,12 @@ if command -v arm-none-eabi-g++ >/dev/null; then
   if arm-none-eabi-g++ "${soft[@]}" "${language[@]}" -O1 -fno-inline -c "$here/kernels_path.cpp" -o "$work/kernels.o" &&
     [ "$(float_users "$work/kernels.o")" = "finish_code finish_real " ]; then pass "K16 gemm, conv, depthwise: floats only in f32 outputs and f32 residuals"
   else fail "K16: floats in $(float_users "$work/kernels.o")"; fi
+  # No allocation, no call of a system: nothing beyond mem* and libgcc's helpers, those of floats for f32 outputs among them.
+  floats='^__aeabi_(f[a-z0-9]+|u?i2f)$'
+  foreign=$(arm-none-eabi-nm -u "$work/kernels.o" | awk '{print $2}' | grep -Ev "$allowed" | grep -Ev "$floats" || true)
+  if arm-none-eabi-nm "$work/kernels.o" | grep -q ' T device_gemm' && [ -z "$foreign" ]; then
+    pass "kernels: need nothing but $(arm-none-eabi-nm -u "$work/kernels.o" | awk '{print $2}' | grep -v __ | tr '\n' ' ')and libgcc"
+  else fail "kernels: undefined symbols: $foreign"; fi
   echo 'extern "C" int planted(int x, float y) { return int(float(x) * y); }' >"$work/planted.cpp"
   arm-none-eabi-g++ "${soft[@]}" "${language[@]}" -O1 -c "$work/planted.cpp" -o "$work/planted.o"
   if arm-none-eabi-objdump -dr "$work/planted.o" | grep -q __aeabi_fmul; then pass "K16: a planted product of floats is seen"; else fail "K16: a planted product of floats is not seen"; fi

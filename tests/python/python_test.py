@@ -414,6 +414,7 @@ class Models(Case):
     def test_selftest(self):
         report = quantal.selftest()
         self.assertTrue(report["passed"])
+        self.assertRegex(report["checksum"], r"\A[0-9a-f]{8}\Z")
         self.assertEqual({row["checksum"] for row in report["isas"] if row["ran"]}, {report["checksum"]})
 
     def test_compare(self):

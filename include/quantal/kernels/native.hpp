@@ -14,32 +14,55 @@ namespace quantal {
 
 namespace detail {
 
-inline constexpr isa_kernels native_kernels[isa_count] = {kernels::ref::own,
-#define QUANTAL_ISA(architecture, name, parent, needs, answers) kernels::name::own,
-                                                          QUANTAL_ISA_ROWS(QUANTAL_ISA)
+// Is there one? GCC takes no comparison of an address with null for a constant under -fsanitize=undefined (or
+// -fno-delete-null-pointer-checks); template arguments it compares.
+template <auto pointer>
+struct pointing {};
+template <class A, class B>
+inline constexpr bool same = false;
+template <class A>
+inline constexpr bool same<A, A> = true;
+template <auto pointer>
+inline constexpr bool given = !same<pointing<pointer>, pointing<decltype(pointer)(nullptr)>>;
+
+struct native_row {
+  isa_kernels own;
+  bool elementwise, gemm, depthwise;
+};
+template <const isa_kernels& own>
+inline constexpr native_row native_row_of{own, given<own.elementwise>, given<own.gemm>, given<own.depthwise>};
+
+inline constexpr native_row native_rows[isa_count] = {native_row_of<kernels::ref::own>,
+#define QUANTAL_ISA(architecture, name, parent, needs, answers) native_row_of<kernels::name::own>,
+                                                      QUANTAL_ISA_ROWS(QUANTAL_ISA)
 #undef QUANTAL_ISA
 };
+
+constexpr const native_row& native_row_at(isa id) noexcept {
+  return native_rows[static_cast<size_t>(id)];
+}
 
 // The best row that has any kernel.
 constexpr isa native_isa() noexcept {
   isa best = isa::ref;
   for (const isa_row& row : isa_list) {
-    const isa_kernels& own = native_kernels[static_cast<size_t>(row.id)];
-    if (row.id != isa::amx && (own.elementwise != nullptr || own.gemm != nullptr)) best = row.id;
+    const native_row& native = native_row_at(row.id);
+    if (row.id != isa::amx && (native.elementwise || native.gemm)) best = row.id;
   }
   return best;
 }
 
 constexpr const gemm_leaf* find_native_gemm() noexcept {
   isa id = native_isa();
-  while (native_kernels[static_cast<size_t>(id)].gemm == nullptr) id = parent_of(id);  // ends at ref
-  return native_kernels[static_cast<size_t>(id)].gemm;
+  while (!native_row_at(id).gemm) id = parent_of(id);  // ends at ref
+  return native_row_at(id).own.gemm;
 }
 
 constexpr const depthwise_leaf* find_native_depthwise(bool wide_weights) noexcept {
   for (isa id = native_isa();; id = parent_of(id)) {  // ends at ref
-    const depthwise_leaf* leaf = native_kernels[static_cast<size_t>(id)].depthwise;
-    if (leaf != nullptr && (!wide_weights || leaf->form == lhs_form::s16_centred)) return leaf;
+    const native_row& native = native_row_at(id);
+    if (native.depthwise && (!wide_weights || native.own.depthwise->form == lhs_form::s16_centred))
+      return native.own.depthwise;
   }
 }
 
