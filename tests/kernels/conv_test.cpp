@@ -214,6 +214,51 @@ TEST_CASE("K14_depth of convolutions beyond the s32 bound is summed exactly and 
   CHECK(saturated == 10);
 }
 
+TEST_CASE("blocks that are parts of a row, weights in chunks: emulated leaves too") {
+  const std::int64_t shapes[][4] = {
+      {14, 192, 33, 3}, {28, 130, 32, 3}, {20, 70, 40, 5}, {13, 832, 20, 1}, {17, 256, 7, 3}};
+  for (const auto& [in_w, in_c, out_c, kernel] : shapes)
+    for (int repeat = 0; repeat < 6; ++repeat) {
+      conv_shape s;
+      s.in_h = 3;
+      s.in_w = in_w;
+      s.in_c = in_c;
+      s.out_c = out_c;
+      s.kernel_h = s.kernel_w = kernel;
+      s.pad_top = s.pad_bottom = s.pad_left = s.pad_right = kernel / 2;
+      problem p = make(s, {});
+      const std::vector<std::uint8_t> wanted = reference(p);
+      for (const auto& [leaf, emulated] : quantal_test::all_leaves<gemm_leaf>()) {
+        CAPTURE(leaf->isa, emulated, in_w, in_c, repeat);
+        CHECK(equals_reference(p, wanted, *leaf, 1));
+      }
+    }
+}
+
+// Three loads for two products, over all depths; sums are loaded again for every chunk but the first.
+TEST_CASE("AMX: blocks of a convolution are parts of a row, and none is gathered") {
+  conv_shape s;
+  s.in_h = 4;
+  s.in_w = 28;
+  s.in_c = 128;
+  s.out_c = 32;
+  s.kernel_h = s.kernel_w = 3;
+  s.pad_top = s.pad_bottom = s.pad_left = s.pad_right = 1;
+  problem p = make(s, {false, false, false});
+  const std::vector<std::uint8_t> wanted = reference(p);
+  for (const auto& [leaf, emulated] : quantal_test::all_leaves<gemm_leaf>()) {
+    if (!emulated || std::string(leaf->isa) != "amx") continue;
+    quantal_test::take_tile_work();
+    CHECK(equals_reference(p, wanted, *leaf, 1));
+    const quantal_test::tile_work work = quantal_test::take_tile_work();
+    constexpr int blocks = 8, steps = 18, chunks = 2;  // merged taps: 3 rows of 6 steps
+    CHECK(work.products == blocks * 2 * steps);
+    CHECK(work.loads == blocks * (3 * steps + 2 * (chunks - 1)));
+    CHECK(work.most_live == 4);
+    CHECK(std::string(quantal_test::tile_complaint()) == "");
+  }
+}
+
 TEST_CASE("every leaf gives the self-test's checksum of convolution") {
   for (const auto& [leaf, emulated] : quantal_test::all_leaves<gemm_leaf>()) {
     CAPTURE(leaf->isa, emulated);

@@ -68,7 +68,7 @@ TEST_CASE("AMX: the arrangement of tiles follows the rows") {
     gemm_shape shape;
     int loads, products, live;
   };
-  constexpr int steps = 10, deep = 32;  // of 64 depths; deep: two chunks, so that whole blocks load their sums once
+  constexpr int steps = 10, deep = 32;  // of 64 depths; deep: three chunks, so that whole blocks load their sums twice
   const row rows[] = {{{16, 64, 640}, 5 * steps, 4 * steps, 6},
                       {{3, 64, 640}, 5 * steps, 4 * steps, 6},
                       {{7, 48, 640}, 4 * steps, 3 * steps, 5},
@@ -76,7 +76,7 @@ TEST_CASE("AMX: the arrangement of tiles follows the rows") {
                       {{32, 64, 640}, 2 * 2 * 3 * steps, 2 * 2 * 2 * steps, 4},
                       {{33, 64, 640}, (2 * 2 * 3 + 5) * steps, (2 * 2 * 2 + 4) * steps, 6},
                       {{16, 64, 2048}, 5 * deep, 4 * deep, 6},
-                      {{33, 64, 2048}, (2 * 2 * 3 + 5) * deep + 2 * 2 * 2, (2 * 2 * 2 + 4) * deep, 6}};
+                      {{33, 64, 2048}, (2 * 2 * 3 + 5) * deep + 2 * 2 * 2 * 2, (2 * 2 * 2 + 4) * deep, 6}};
   for (const row& r : rows) {
     CAPTURE(r.shape.m, r.shape.n, r.shape.k);
     heap_memory memory;

@@ -103,7 +103,7 @@ constexpr void choose_taps(conv_plan& p) noexcept {
   set_taps(whole_pixels && in.pixel == s.in_c);
   const int64_t apart = in.pixel * s.stride_w;
   p.in_place = reads_in_place(leaf, p.layout.in) && !has_padding(p.layout) && p.tap_depth % leaf.layout.depth == 0 &&
-               !(apart % 4096 == 0 && leaf.rows >= 8);
+               !(apart % 4096 == 0 && register_rows(leaf) >= 8);
   if (p.in_place) {
     p.pixel_bytes = in.pixel;
     p.row_bytes = in.row;
@@ -159,14 +159,20 @@ constexpr void choose_tiles(conv_plan& p, size_t width, const conv_tiling& force
   p.tasks = static_cast<uint64_t>(l.shape.batch) * static_cast<uint64_t>(tiles) * static_cast<uint64_t>(p.panel_tiles);
 }
 
-// A wide chunk and the windows that meet it share a 32 KiB L1; it is shorter than a chunk whose sum s32 holds.
+// A wide chunk and the windows that meet it share a 32 KiB L1; other leaves say what they need there. Both are shorter
+// than a chunk whose sum s32 holds.
 constexpr void choose_conv_chunks(conv_plan& p) noexcept {
   const gemm_leaf& leaf = *p.leaf;
   p.wide = leaf.block_wide != nullptr && p.tile_h * p.tile_w >= leaf.wide_from;
   p.chunk_taps = p.taps;
   p.chunk_steps = p.tap_steps;
-  if ((!p.wide && !p.long_sum) || p.tap_steps == 0) return;
-  const int64_t limit = p.wide ? 18 * 1024 / leaf.wide_bytes : long_chunk_depth / leaf.layout.depth;
+  int64_t limit = 0;
+  if (p.wide)
+    limit = 18 * 1024 / leaf.wide_bytes;
+  else if (p.tile_h * p.tile_w > leaf.rows)
+    limit = leaf.chunk_steps;
+  if (limit == 0 && p.long_sum) limit = long_chunk_depth / leaf.layout.depth;
+  if (limit == 0 || p.tap_steps == 0) return;
   if (p.tap_steps > limit) {
     p.chunk_taps = 1;
     p.chunk_steps = divide_up(p.tap_steps, divide_up(p.tap_steps, limit));
@@ -174,6 +180,9 @@ constexpr void choose_conv_chunks(conv_plan& p) noexcept {
     p.chunk_taps = divide_up(p.taps, divide_up(p.taps, limit / p.tap_steps));
   }
 }
+
+// Leaves with `whole_blocks`: fewer rows than this cost as much as so many (AMX: a product takes max(10, rows) cycles).
+inline constexpr int32_t least_part = 10;
 
 constexpr bool one_chunk(const conv_plan& p) noexcept {
   return p.chunk_taps >= p.taps && p.chunk_steps >= p.tap_steps;
@@ -210,7 +219,8 @@ constexpr bool choose_conv_workspace(conv_plan& p) noexcept {
   uint64_t chunk = static_cast<uint64_t>(p.chunk_taps * p.chunk_steps) * static_cast<uint64_t>(leaf.wide_bytes);
   if (p.inputs_stay) chunk = static_cast<uint64_t>(panels_together(p) * read_panel_bytes(p));
   const uint64_t acc_rows = one_chunk(p) ? static_cast<uint64_t>(leaf.rows) * (p.overlaps ? 2 : 1) : pixels;
-  const uint64_t blocks = pixels / static_cast<uint64_t>(leaf.rows) + 1;
+  const int64_t least_block = leaf.whole_blocks && leaf.rows > least_part ? least_part : leaf.rows;
+  const uint64_t blocks = pixels / static_cast<uint64_t>(least_block) + 1;
   p.rows_at = round_up(band, gemm_alignment);
   p.row_steps_at = p.rows_at + round_up(pixels * sizeof(const void*), gemm_alignment);
   p.taps_at = p.row_steps_at + round_up(blocks * sizeof(int64_t), gemm_alignment);
@@ -256,7 +266,7 @@ inline status plan_conv(const conv_desc& d, const gemm_leaf& leaf, size_t width,
   constexpr int64_t l1_share = 20 * 1024;
   p.inputs_stay = detail::one_chunk(p) && detail::panels_together(p) > 1 &&
                   detail::read_panel_bytes(p) <= l1_share / detail::panels_together(p);
-  p.overlaps = leaf.overlaps && !p.layout.has_table && detail::one_chunk(p) && leaf.store(p.store);
+  p.overlaps = leaf.overlaps && !p.layout.has_table && leaf.store(p.store);
   const image_strides &o = p.layout.out_strides, &r = p.layout.residual_strides;
   p.linear_out = p.tile_w == p.layout.out_w && o.row == p.layout.out_w * o.pixel &&
                  (p.layout.residual.type == dtype::none || r.row == p.layout.out_w * r.pixel);

@@ -31,6 +31,8 @@ struct conv_task {
   store_args pending[2];
   int32_t turn = 0;
   bool waiting = false;
+  int32_t block_rows = 0;  // pixels of a block
+  int32_t begun = 0;       // what the leaf's begin is told
 
   const void** rows() const noexcept { return reinterpret_cast<const void**>(scratch + p.rows_at); }
   int64_t* row_steps() const noexcept { return reinterpret_cast<int64_t*>(scratch + p.row_steps_at); }
@@ -85,6 +87,18 @@ struct conv_task {
     }
   }
 
+  // Are all windows of the task equally far apart?
+  bool linear() const noexcept { return p.step_h * p.row_bytes == w * p.step_w * p.pixel_bytes; }
+
+  // Whole blocks where windows are equally far apart. Otherwise the pixels of a block that goes on in the next output row
+  // would be gathered: even parts of a row, if they are wide enough.
+  void choose_blocks() noexcept {
+    block_rows = p.leaf->rows;
+    const int64_t part = divide_up(w, divide_up(w, block_rows));
+    if (p.leaf->whole_blocks && !linear() && part >= least_part && w % part == 0)
+      block_rows = begun = static_cast<int32_t>(part);
+  }
+
   // Where each output pixel's window begins, and the common distance within each block of them.
   void find_windows() const noexcept {
     const conv_shape& s = l.shape;
@@ -96,11 +110,11 @@ struct conv_task {
     for (int64_t y = 0; y < h; ++y) {
       for (int64_t x = 0; x < w; ++x) *row++ = base + y * p.step_h * p.row_bytes + x * p.step_w * p.pixel_bytes;
     }
-    const int64_t step = p.step_w * p.pixel_bytes, size = p.leaf->rows;
-    const bool linear = p.step_h * p.row_bytes == w * step;
+    const int64_t step = p.step_w * p.pixel_bytes, size = block_rows;
+    const bool equal = linear();
     for (int64_t i = 0; i < pixels(); i += size) {
       const int64_t end = i + size < pixels() ? i + size : pixels();
-      row_steps()[i / size] = linear || i / w == (end - 1) / w ? step : 0;
+      row_steps()[i / size] = equal || i / w == (end - 1) / w ? step : 0;
     }
   }
 
@@ -206,7 +220,12 @@ struct conv_task {
     a.live_columns = live;
     a.lhs_unsigned = l.in == dtype::u8;
     a.accumulate = !fresh && !p.long_sum;
+    a.begun = begun;
     a.panel = parts.weights + (tap * p.tap_steps + step) * step_bytes;
+    // What the next chunk reads is fetched into L2 meanwhile (an address: it may lie past the end).
+    const int64_t chunk_bytes = count * steps * step_bytes;
+    const int64_t fetched = leaf.widen == nullptr ? chunk_bytes / divide_up(pixels(), block_rows) : 0;
+    uintptr_t next = reinterpret_cast<uintptr_t>(a.panel) + static_cast<uintptr_t>(chunk_bytes);
     if (p.wide) {
       leaf.widen(a.panel, count * steps, scratch + p.chunk_at);
       a.panel = scratch + p.chunk_at;
@@ -214,16 +233,18 @@ struct conv_task {
     const bool whole = one_chunk(p);
     const int64_t skipped = step * layout.depth * lhs_bytes(leaf);
     const void* moved[max_leaf_rows];
-    for (int64_t i = 0; i < pixels(); i += leaf.rows) {
-      a.live_rows = pixels() - i < leaf.rows ? static_cast<int32_t>(pixels() - i) : leaf.rows;
+    for (int64_t i = 0; i < pixels(); i += block_rows) {
+      a.live_rows = pixels() - i < block_rows ? static_cast<int32_t>(pixels() - i) : block_rows;
       a.acc = whole ? acc() + turn * leaf.rows * layout.columns : acc() + i * layout.columns;
       a.pending = waiting ? &pending[turn ^ 1] : nullptr;
-      a.row_step = row_steps()[i / leaf.rows];
+      a.row_step = row_steps()[i / block_rows];
       a.rows = rows() + i;
       if (skipped != 0) {
         for (int32_t k = 0; k < a.live_rows; ++k) moved[k] = static_cast<const uint8_t*>(rows()[i + k]) + skipped;
         a.rows = moved;
       }
+      for (int64_t done = 0; done < fetched; done += 64, next += 64)
+        __builtin_prefetch(reinterpret_cast<const void*>(next), 0, 2);
       (p.wide ? leaf.block_wide : leaf.block)(a);
       waiting = false;
       if (p.long_sum) add_long(a.acc, int64_t{a.live_rows} * layout.columns, fresh, long_sums() + i * layout.columns);
@@ -253,6 +274,7 @@ struct conv_task {
       step = row_done ? 0 : step + steps;
       if (row_done) tap += count;
     } while (tap < p.taps);
+    if (!one_chunk(p)) flush();  // the next panel's chunks use the same sums
   }
 
   // Panels [first, end) of a group, all in L1, for one block of pixels after another.
@@ -268,9 +290,10 @@ struct conv_task {
     a.tap_count = static_cast<int32_t>(p.taps);
     a.steps = p.tap_steps;
     a.lhs_unsigned = l.in == dtype::u8;
-    for (int64_t i = 0; i < pixels(); i += leaf.rows) {
-      a.live_rows = pixels() - i < leaf.rows ? static_cast<int32_t>(pixels() - i) : leaf.rows;
-      a.row_step = row_steps()[i / leaf.rows];
+    a.begun = begun;
+    for (int64_t i = 0; i < pixels(); i += block_rows) {
+      a.live_rows = pixels() - i < block_rows ? static_cast<int32_t>(pixels() - i) : block_rows;
+      a.row_step = row_steps()[i / block_rows];
       a.rows = rows() + i;
       for (int64_t k = first; k < end; ++k) {
         const const_panel_parts parts = parts_of(call.panel(k), layout);
@@ -297,10 +320,11 @@ struct conv_task {
     a.panel = parts_of(call.panel(p.panels), leaf.layout).weights;
     a.live_columns = columns;
     a.lhs_unsigned = l.in == dtype::u8;
-    for (int64_t i = 0; i < pixels(); i += leaf.rows) {
-      a.live_rows = pixels() - i < leaf.rows ? static_cast<int32_t>(pixels() - i) : leaf.rows;
+    a.begun = begun;
+    for (int64_t i = 0; i < pixels(); i += block_rows) {
+      a.live_rows = pixels() - i < block_rows ? static_cast<int32_t>(pixels() - i) : block_rows;
       a.rows = rows() + i;
-      a.row_step = row_steps()[i / leaf.rows];
+      a.row_step = row_steps()[i / block_rows];
       a.acc = sums() + i * columns;
       leaf.block(a);
     }
@@ -340,8 +364,9 @@ inline void conv_call::task(uint64_t index, uint8_t* scratch) const noexcept {
   const int64_t first = panel_tile * p.panels_per_task;
   const int64_t end = p.panels - first < p.panels_per_task ? p.panels : first + p.panels_per_task;
   const default_fp_env standard;
-  conv_task work{*this, p, l, scratch, image, y0, x0, h, w, {}, {}, 0, false};
-  if (p.leaf->begin != nullptr) p.leaf->begin(0);
+  conv_task work{*this, p, l, scratch, image, y0, x0, h, w, {}, {}};
+  work.choose_blocks();
+  if (p.leaf->begin != nullptr) p.leaf->begin(work.begun);
   work.run(first, end);
   if (p.leaf->end != nullptr) p.leaf->end();
 }

@@ -91,6 +91,9 @@ struct depthwise_quads {
     Sink sink{a};
     int64_t x = 0;
     for (; x + V::pixels <= a.pixels; x += V::pixels) some_pixels<V::pixels>(a, sink, x * a.pixel_step);
+    if constexpr (V::pixels > 2) {  // one at a time is bound by the latency of its four sums
+      for (; x + 2 <= a.pixels; x += 2) some_pixels<2>(a, sink, x * a.pixel_step);
+    }
     for (; x < a.pixels; ++x) some_pixels<1>(a, sink, x * a.pixel_step);
   }
 

@@ -236,7 +236,7 @@ inline status plan_gemm(const gemm_desc& d, const gemm_leaf& leaf, size_t width,
   p.steps = detail::divide_up(p.shape.k, l.depth);
   p.padded_k = p.steps * l.depth;
   // Rows a multiple of 4 KiB apart share one set of L1: blocks of many rows read copies.
-  const bool one_set = leaf.rows >= 8 && p.lhs_stride % 4096 == 0 && p.lhs_stride > 0;
+  const bool one_set = register_rows(leaf) >= 8 && p.lhs_stride % 4096 == 0 && p.lhs_stride > 0;
   p.in_place = reads_in_place(*p.leaf, p.lhs) && p.padded_k == p.shape.k && !one_set;
   p.leaf_stores = !p.table && p.leaf->store != nullptr && p.leaf->store(p.store);
   p.overlaps = p.leaf->overlaps && p.leaf_stores;

@@ -188,7 +188,7 @@ struct gemm_task {
     a.accumulate = step0 > 0 && !p.long_sum;
     a.begun = begun();
     const int64_t chunk_bytes = steps * leaf.layout.depth * leaf.layout.columns;
-    // What the next chunk widens is fetched into L2 meanwhile (an address: it may lie past the end).
+    // What the next chunk reads is fetched into L2 meanwhile (an address: it may lie past the end).
     uintptr_t next = reinterpret_cast<uintptr_t>(a.panel) + static_cast<uintptr_t>(chunk_bytes);
     if (p.wide) {
       leaf.widen(a.panel, steps, scratch + p.chunk_at);
@@ -201,7 +201,7 @@ struct gemm_task {
     const int64_t groups = row_count <= most ? 1 : divide_up(row_count, most);
     const int64_t fewest = groups == 1 ? row_count : row_count / groups;
     int64_t larger = row_count - fewest * groups;
-    const int64_t fetched = p.wide ? chunk_bytes * at_once / groups : 0;
+    const int64_t fetched = groups > 1 && (p.wide || leaf.widen == nullptr) ? chunk_bytes * at_once / groups : 0;
     for (int64_t i = from, left = groups; left > 0; left -= at_once, i += a.live_rows) {
       const int64_t taken = left < at_once ? left : at_once, more = larger < taken ? larger : taken;
       larger -= more;

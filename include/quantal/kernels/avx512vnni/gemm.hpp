@@ -29,13 +29,23 @@ inline __m512i load_four(const void* p) noexcept {
   return _mm512_set1_epi32(four);
 }
 
+inline __m512i fenced(__m512i x) noexcept {
+#if !defined(QUANTAL_EMULATE)
+  __asm__("" : "+v"(x));
+#endif
+  return x;
+}
+
 // One group of four depths.
 template <int32_t Rows, int32_t Vectors>
 inline void add_group(__m512i (&sum)[Rows][Vectors], const uint8_t* const (&row)[Rows], int64_t d,
                       const uint8_t* panel) noexcept {
   __m512i w[Vectors];
 #pragma GCC unroll 4
-  for (int32_t v = 0; v < Vectors; ++v) w[v] = _mm512_loadu_si512(panel + 64 * v);
+  for (int32_t v = 0; v < Vectors; ++v) {
+    w[v] = _mm512_loadu_si512(panel + 64 * v);
+    if constexpr (Rows == 2 || Rows == 3) w[v] = fenced(w[v]);  // loaded once, not as an operand of each product
+  }
 #pragma GCC unroll 6
   for (int32_t i = 0; i < Rows; ++i) {
     const __m512i x = load_four(row[i] + d);
@@ -58,6 +68,7 @@ inline void block_of(const block_args& a) noexcept {
             a.accumulate && s == 0 ? _mm512_loadu_si512(a.acc + gemm_columns * i + 16 * v) : _mm512_setzero_si512();
   const uint8_t* panel = static_cast<const uint8_t*>(a.panel);
   const int64_t bytes = a.steps * 4, whole = bytes / (4 * sets) * (4 * sets);
+  const bool far = Rows <= 3 && a.steps >= 512;  // panels so deep come from L3 or memory
   for (int32_t t = 0; t < a.tap_count; ++t) {
     const uint8_t* row[Rows];
 #pragma GCC unroll 6
@@ -65,6 +76,10 @@ inline void block_of(const block_args& a) noexcept {
     int64_t d = 0;
     if (whole > 0) {
       do {
+        if (far)
+          for (int32_t i = 0; i < sets; ++i)
+            for (int32_t line = 0; line < 256; line += 64)
+              _mm_prefetch(reinterpret_cast<const char*>(panel + 4096 + 256 * i + line), _MM_HINT_T0);
 #pragma GCC unroll 4
         for (int32_t s = 0; s < sets; ++s) add_group<Rows, Vectors>(sum[s], row, d + 4 * s, panel + 256 * s);
         panel += 256 * sets;
@@ -112,16 +127,30 @@ inline void prepare_u8(const void* codes, bool is_unsigned, int32_t, int64_t k, 
 inline constexpr panel_layout layout64 = {/*id*/ 5, gemm_columns, /*tile_columns*/ gemm_columns, /*group*/ 4,
                                           /*depth*/ 4};
 
+// One block of rows meets several panels in one call: with so few rows, what surrounds a panel's products costs as much.
+inline void block_panels(const block_args& a) noexcept {
+  if (a.panels == 1) return block_any(a);
+  block_args one = a;
+  one.live_columns = gemm_columns;
+  for (int32_t i = 0; i < a.panels; ++i) {
+    if (i + 1 == a.panels) one.live_columns = a.live_columns;
+    block_any(one);
+    one.panel = static_cast<const uint8_t*>(one.panel) + a.panel_step;
+    one.acc += a.live_rows * gemm_columns;
+  }
+}
+
 constexpr gemm_leaf make_gemm() noexcept {
   gemm_leaf leaf;
   leaf.isa = "avx512vnni";
   leaf.layout = layout64;
   leaf.rows = gemm_rows;
+  leaf.panels = 4;
   leaf.form = lhs_form::u8;
   leaf.prepare = prepare_u8;
   leaf.sum = avx2::sum_codes;
   leaf.pack = avx2::pack_panel<layout64>;
-  leaf.block = block_any;
+  leaf.block = block_panels;
   leaf.store = store_block<gemm_columns>;
   return leaf;
 }

@@ -3,6 +3,7 @@
 #pragma once
 #include "quantal/kernels/copy.hpp"
 #if defined(__AVXVNNI__) || defined(QUANTAL_EMULATE)
+#include "quantal/kernels/avxvnni/dot.hpp"
 #include "quantal/kernels/depthwise_quad.hpp"
 #include "quantal/kernels/intrinsics.hpp"
 
@@ -21,7 +22,10 @@ struct quad_ymm {
   static void store_sums(void* p, sums x) noexcept { store(p, x); }
   static sums zero() noexcept { return _mm256_setzero_si256(); }
   static words flip(words x) noexcept { return _mm256_xor_si256(x, _mm256_set1_epi8(-128)); }
-  static sums dot(sums sum, words x, words w) noexcept { return _mm256_dpbusd_avx_epi32(sum, x, w); }
+  static sums dot(sums sum, words x, words w) noexcept {
+    add_dot(sum, x, w);
+    return sum;
+  }
 
   static void interleave(const words (&row)[4], words (&out)[4]) noexcept {
     const words a = _mm256_unpacklo_epi8(row[0], row[1]), b = _mm256_unpackhi_epi8(row[0], row[1]);
