@@ -77,6 +77,31 @@ TEST_CASE("depthwise convolution equals the reference on every leaf") {
   }
 }
 
+TEST_CASE("windows of one row, and rows taken apart by their dilation") {
+  for (const auto& [leaf, emulated] : quantal_test::all_leaves<depthwise_leaf>()) {
+    options o;
+    o.weight_zero_point = leaf->form == lhs_form::s16_centred;
+    for (const std::int64_t c : {16, 24, 72})
+      for (const std::int64_t kernel : {2, 5, 9, 31})
+        for (const std::int64_t dilation : {1, 2, 5}) {
+          conv_shape s = shape_of(pick(1, 3), pick(1, 60), c, pick(1, 3), 1, kernel);
+          s.dilation_w = dilation;
+          while (s.in_w + s.pad_left + s.pad_right < s.window_w()) ++s.pad_left;
+          CAPTURE(leaf->isa, c, kernel, dilation, s.in_h, s.in_w, s.stride_w, s.pad_top, s.pad_left);
+          problem row = make(s, o);
+          CHECK(equals_reference(row, *leaf, 1));
+          CHECK(equals_reference(row, *leaf, 3, {pick(1, 4), pick(1, 9)}));
+          s = shape_of(pick(4, 40), pick(1, 20), c, pick(1, 3), kernel, pick(1, 5));
+          s.dilation_h = dilation;
+          s.stride_h = pick(0, 3) == 0 ? 2 : 1;
+          while (s.in_h + s.pad_top + s.pad_bottom < s.window_h()) ++s.pad_top;
+          problem dilated = make(s, o);
+          CHECK(equals_reference(dilated, *leaf, 1));
+          CHECK(equals_reference(dilated, *leaf, 3, {pick(1, 9), pick(1, 9)}));
+        }
+  }
+}
+
 TEST_CASE("every leaf gives the self-test's checksum of depthwise convolution") {
   for (const auto& [leaf, emulated] : quantal_test::all_leaves<depthwise_leaf>()) {
     CAPTURE(leaf->isa, emulated);

@@ -11,8 +11,13 @@
 //   output row 0  x x x             units 0, 1: weights {w0, w1} {w2, 0}
 //   output row 1    x x x           units 0, 1: weights {0, w0} {w1, w2}
 //
-// So the weights are packed once for every position of the window in a unit (a `phase`). Bands, threads and column
-// tiles change nothing but the order. Meaning: ref/conv.hpp with groups = in_c. Freestanding.
+// So the weights are packed once for every position of the window in a unit (a `phase`). Two cases are others in
+// disguise, so that no product in a word is wasted:
+//
+//   dilated rows   rows of one remainder modulo the dilation are an image of their own, with an undilated window
+//   sideways       a window of one row: words hold pixels x, x + dilation, ... of that row instead of several rows
+//
+// Bands, threads and column tiles change nothing but the order. Meaning: ref/conv.hpp with groups = in_c. Freestanding.
 #pragma once
 #include "quantal/kernels/conv_desc.hpp"
 #include "quantal/kernels/depthwise_leaf.hpp"
@@ -28,7 +33,11 @@ struct depthwise_plan {
   int64_t multiplier = 0;
   int32_t channels = 0;  // of a block
   int64_t blocks = 0;
-  int64_t group = 0;  // blocks that pass over the image together
+  int64_t group = 0;        // blocks that pass over the image together
+  int64_t row_classes = 1;  // rows of one remainder modulo this are an image; within it the window has
+  int64_t dilation = 1;     // rows from kernel row to kernel row
+  bool sideways = false;
+  int64_t unit_step = 0, kernel_words = 0;  // from one unit to the next; kernel columns as words
   int64_t groups_per_task = 0;
   int64_t phase_units[max_phases] = {};  // units that a window in this phase needs
   uint64_t phase_weights[max_phases] = {};
@@ -63,7 +72,7 @@ struct depthwise_header {
 };
 static_assert(sizeof(depthwise_header) <= gemm_alignment);
 inline constexpr uint32_t depthwise_packed_magic = 0x50445151;  // "QQDP"
-inline constexpr uint32_t depthwise_packed_version = 2;
+inline constexpr uint32_t depthwise_packed_version = 3;
 inline constexpr uint64_t depthwise_prefix = 64 + 256;  // header, table
 
 // What packing subtracts from the codes of the weights.
@@ -82,7 +91,7 @@ constexpr depthwise_header depthwise_header_of(const depthwise_plan& p) noexcept
           p.multiplier,
           l.shape.kernel_h,
           l.shape.kernel_w,
-          l.shape.dilation_h,
+          p.dilation,
           p.packed_bytes};
 }
 
@@ -131,9 +140,9 @@ constexpr int64_t part_of(int64_t whole, int64_t parts) noexcept {
 inline bool plan_depthwise_sizes(depthwise_plan& p, size_t width, const conv_tiling& tiling) noexcept {
   const depthwise_leaf& leaf = *p.leaf;
   const conv_shape& s = p.layout.shape;
-  for (int32_t phase = 0; phase < leaf.unit_step; ++phase) {
+  for (int32_t phase = 0; phase < p.unit_step; ++phase) {
     int64_t last_unit = 0, last_index = 0;
-    cover_window(leaf, phase, s.kernel_h, s.dilation_h, [&](int64_t index, int64_t unit, int64_t, int32_t) {
+    cover_window(leaf, phase, s.kernel_h, p.dilation, [&](int64_t index, int64_t unit, int64_t, int32_t) {
       last_index = index;
       last_unit = unit;
     });
@@ -145,9 +154,9 @@ inline bool plan_depthwise_sizes(depthwise_plan& p, size_t width, const conv_til
   const uint64_t word_bytes = static_cast<uint64_t>(p.channels) * 4;
   const int64_t pixel = p.channels * unit_element(leaf);
   uint64_t at = depthwise_block_header(p.channels);
-  for (int32_t phase = 0; phase < leaf.unit_step; ++phase) {
+  for (int32_t phase = 0; phase < p.unit_step; ++phase) {
     p.phase_weights[phase] = at;
-    at += static_cast<uint64_t>(leaf.plain ? plain_words : p.phase_units[phase] * s.kernel_w) * word_bytes;
+    at += static_cast<uint64_t>(leaf.plain ? plain_words : p.phase_units[phase] * p.kernel_words) * word_bytes;
   }
   p.block_bytes = round_up(at, gemm_alignment);
   if (!checked_mul(p.block_bytes, static_cast<uint64_t>(p.blocks), p.packed_bytes) ||
@@ -215,10 +224,18 @@ inline status plan_depthwise(const conv_desc& d, const depthwise_leaf& leaf, siz
   if (tiling.rows < 0 || tiling.columns < 0) return status::argument;
   const int32_t centre = d.weights == dtype::u8 ? 128 : 0;
   if (!holds_wide_weights(leaf) && d.weight_zero_point != centre) return status::unsupported;
-  const bool plain = leaf.plain_3x3 != nullptr && is_plain_window(s.kernel_h, s.kernel_w, s.dilation_w, s.stride_w);
+  p.multiplier = s.group_out();
+  const bool plain = leaf.plain_3x3 != nullptr && p.multiplier == 1 &&
+                     is_plain_window(s.kernel_h, s.kernel_w, s.dilation_w, s.stride_w);
   p.magic = depthwise_plan_magic;
   p.leaf = plain ? leaf.plain_3x3 : &leaf;
-  p.multiplier = s.group_out();
+  p.sideways = s.kernel_h == 1 && s.kernel_w > 1;
+  p.unit_step = p.sideways ? 1 : p.leaf->unit_step;
+  p.kernel_words = p.sideways ? detail::divide_up(s.kernel_w, p.leaf->unit_rows) : s.kernel_w;
+  if (s.stride_h == 1 && s.kernel_h > 1)
+    p.row_classes = s.dilation_h;
+  else if (s.kernel_h > 1)
+    p.dilation = s.dilation_h;
   p.channels = channels_of(*p.leaf);
   p.blocks = detail::divide_up(s.out_c, p.channels);
   p.fast = detail::is_code(d.out) && d.finish.requant.rule == contract::fp32_rne &&

@@ -15,12 +15,15 @@ inline void pack_depthwise_block(const depthwise_plan& p, const uint8_t* weights
   const conv_shape& s = l.shape;
   const bool wide = holds_wide_weights(leaf);
   const int32_t subtract = subtracted_from_weights(p);
-  for (int32_t phase = 0; phase < leaf.unit_step; ++phase) {
-    cover_window(leaf, phase, s.kernel_h, s.dilation_h, [&](int64_t index, int64_t, int64_t ky, int32_t row) {
+  for (int32_t phase = 0; phase < p.unit_step; ++phase) {
+    cover_window(leaf, phase, s.kernel_h, p.dilation, [&](int64_t index, int64_t, int64_t ky, int32_t row) {
       for (int64_t kx = 0; kx < s.kernel_w; ++kx) {
         int64_t word_index = index * s.kernel_w + kx;
         int32_t within = row;
-        if (leaf.plain) {  // two rows as pairs from above, the third as pairs of neighbours
+        if (p.sideways) {
+          word_index = kx / leaf.unit_rows;
+          within = static_cast<int32_t>(kx % leaf.unit_rows);
+        } else if (leaf.plain) {  // two rows as pairs from above, the third as pairs of neighbours
           word_index = ky < 2 ? kx : 3 + kx / 2;
           within = static_cast<int32_t>(ky < 2 ? ky : kx % 2);
         }
@@ -89,6 +92,28 @@ inline status pack_depthwise(const depthwise_plan& p, const void* weights, const
 
 namespace detail {
 
+// `live` codes of each of some pixels, in pieces of powers of two: a call of memcpy for each pixel would cost more.
+template <int32_t Piece = 64>
+inline void copy_pixels(const uint8_t* from, int64_t from_step, int64_t pixels, int32_t live, uint8_t* to,
+                        int64_t to_step) noexcept {
+  const int32_t whole = live / Piece * Piece;
+  for (int32_t c = 0; c < whole; c += Piece)
+    for (int64_t x = 0; x < pixels; ++x) __builtin_memcpy(to + c + x * to_step, from + c + x * from_step, Piece);
+  if constexpr (Piece > 1) {
+    if (live > whole) copy_pixels<Piece / 2>(from + whole, from_step, pixels, live - whole, to + whole, to_step);
+  }
+}
+
+// Four codes, each twice; in either byte order.
+inline void double_codes(const uint8_t* from, uint8_t* to) noexcept {
+  uint32_t codes = 0;
+  __builtin_memcpy(&codes, from, sizeof codes);
+  uint64_t spread = (codes | uint64_t{codes} << 16) & 0x0000ffff0000ffff;
+  spread = (spread | spread << 8) & 0x00ff00ff00ff00ff;
+  spread |= spread << 8;
+  __builtin_memcpy(to, &spread, sizeof spread);
+}
+
 struct depthwise_call {
   const depthwise_plan& p;
   const uint8_t* in;
@@ -121,6 +146,12 @@ struct depthwise_call {
     return s;
   }
 
+  // Blocks [first, ...) up to `last` or to one that is not whole.
+  int64_t whole_blocks(int64_t first, int64_t last) const noexcept {
+    const int64_t whole = p.layout.shape.out_c / p.channels;
+    return whole < first ? first : whole < last ? whole : last;
+  }
+
   int32_t live_channels(int64_t block) const noexcept {
     const int64_t left = p.layout.shape.out_c - block * p.channels;
     return left < p.channels ? static_cast<int32_t>(left) : p.channels;
@@ -133,11 +164,19 @@ struct depthwise_call {
                      static_cast<size_t>(count * p.pixel_bytes));
   }
 
-  // Channels [first, first + live) of a row's pixels, side by side: for blocks that are not whole and for multipliers.
+  // The codes that output channels [first, first + live) read of a row's pixels, side by side. Those of the rest of a
+  // block are not written: nothing is made of what they give.
   void expand(const uint8_t* row, int64_t pixels, int64_t first, int32_t live, uint8_t* to) const noexcept {
-    for (int64_t x = 0; x < pixels; ++x, row += p.layout.in_strides.pixel, to += p.channels) {
-      for (int32_t c = 0; c < live; ++c) to[c] = row[(first + c) / p.multiplier];
-      for (int32_t c = live; c < p.channels; ++c) to[c] = 0;
+    const int64_t step = p.layout.in_strides.pixel, m = p.multiplier;
+    row += first / m;
+    if (m == 1) return copy_pixels(row, step, pixels, live, to, p.channels);
+    for (int64_t x = 0; x < pixels; ++x, row += step, to += p.channels) {
+      int64_t c = 0, from = 0, copy = first % m;
+      for (; m == 2 && c + 8 <= live; c += 8) double_codes(row + c / 2, to + c);
+      for (from = c / m; c < live; ++c) {
+        to[c] = row[from];
+        if (++copy == m) copy = 0, ++from;
+      }
     }
   }
 
@@ -153,6 +192,7 @@ struct depthwise_call {
   }
   // They stay as they are while the ring turns.
   void pad_sides(const scratch& s, image_pixels live, int64_t blocks) const noexcept {
+    if (p.sideways) return;
     uint8_t* words = s.ring;
     for (int64_t i = 0; i < (p.leaf->plain ? p.ring : blocks * p.ring); ++i, words += p.unit_bytes) {
       if (live.first > 0) pad(words, live.first);
@@ -160,12 +200,12 @@ struct depthwise_call {
     }
   }
 
-  // The same for a plain leaf: padded row `index`, all channels of blocks [first, last).
-  void build_plain(const scratch& s, int64_t image, int64_t index, int64_t left, int64_t first,
+  // A unit of a plain leaf: image row y, all channels of blocks [first, last).
+  void build_plain(const scratch& s, int64_t image, int64_t index, int64_t y, int64_t left, int64_t first,
                    int64_t last) const noexcept {
     const conv_layout& l = p.layout;
     const image_pixels live = pixels_in_image(left);
-    const int64_t pixels = live.last - live.first, y = index - l.shape.pad_top;
+    const int64_t pixels = live.last - live.first;
     if (pixels == 0) return;
     uint8_t* to = s.ring + p.unit_bytes * static_cast<uint64_t>(index % p.ring) + live.first * p.pixel_bytes;
     if (y < 0 || y >= l.shape.in_h) return pad(to, pixels);
@@ -173,57 +213,85 @@ struct depthwise_call {
                           (left - l.shape.pad_left + live.first) * l.in_strides.pixel;
     const int64_t channel = first * p.channels, most = (last - first) * p.channels;
     const int64_t codes = l.shape.out_c - channel < most ? l.shape.out_c - channel : most;
-    if (p.multiplier == 1) {
-      interleave_args a;
-      a.rows[0] = from + channel;
-      a.steps[0] = l.in_strides.pixel;
-      a.pixels = pixels;
-      a.is_unsigned = l.in == dtype::u8;
-      a.codes = codes;
-      a.out = to;
-      a.out_step = p.pixel_bytes;
-      return p.leaf->interleave(a);
-    }
-    const uint8_t flip = l.in == dtype::u8 ? 0x80 : 0;
-    for (int64_t x = 0; x < pixels; ++x, from += l.in_strides.pixel, to += p.pixel_bytes)
-      for (int64_t c = 0; c < codes; ++c) to[c] = static_cast<uint8_t>(from[(channel + c) / p.multiplier] ^ flip);
+    interleave_args a;
+    a.rows[0] = from + channel;
+    a.steps[0] = l.in_strides.pixel;
+    a.pixels = pixels;
+    a.is_unsigned = l.in == dtype::u8;
+    a.codes = codes;
+    a.out = to;
+    a.out_step = p.pixel_bytes;
+    p.leaf->interleave(a);
   }
 
-  // Unit `index` (of padded rows), pixels [left, left + tile_in_w) of the padded width, of blocks [first, last).
-  void build(const scratch& s, int64_t image, int64_t index, int64_t left, int64_t first, int64_t last) const noexcept {
-    if (p.leaf->plain) return build_plain(s, image, index, left, first, last);
+  // A unit of one row, whose words are its pixels x, x + dilation, ...: all of them, the padding too.
+  void build_sideways(const scratch& s, const uint8_t* row, image_pixels image, uint8_t* words, int64_t first,
+                      int64_t last) const noexcept {
     const conv_layout& l = p.layout;
+    const int64_t apart = l.shape.dilation_w * p.channels, count = image.last - image.first;
+    const int64_t codes = p.tile_in_w * p.channels + (p.leaf->unit_rows - 1) * apart;
+    interleave_args a;
+    a.pixels = p.tile_in_w;
+    a.is_unsigned = l.in == dtype::u8;
+    a.zero_point = l.in_zero_point;
+    for (int32_t r = 0; r < p.leaf->unit_rows; ++r) {
+      a.rows[r] = s.expanded + r * apart;
+      a.steps[r] = p.channels;
+    }
+    const int64_t before = image.first * p.channels, end = image.last * p.channels;
+    __builtin_memset(s.expanded, l.in_zero_point & 0xff, static_cast<size_t>(row == nullptr ? codes : before));
+    __builtin_memset(s.expanded + end, l.in_zero_point & 0xff, static_cast<size_t>(codes - end));
+    for (int64_t block = first; block < last; ++block, words += p.block_step) {
+      if (row != nullptr) expand(row, count, block * p.channels, live_channels(block), s.expanded + before);
+      a.out = words;
+      p.leaf->interleave(a);
+    }
+  }
+
+  // Unit `index` (of padded rows of a class), pixels [left, left + tile_in_w) of the padded width, of blocks [first, last).
+  void build(const scratch& s, int64_t image, int64_t index, int64_t row_class, int64_t left, int64_t first,
+             int64_t last) const noexcept {
+    const conv_layout& l = p.layout;
+    const auto image_row = [&](int32_t r) {
+      return (index * p.unit_step + r) * p.row_classes + row_class - l.shape.pad_top;
+    };
+    if (p.leaf->plain) return build_plain(s, image, index, image_row(0), left, first, last);
     const image_pixels live_pixels = pixels_in_image(left);
     const int64_t skip = live_pixels.first, from = left - l.shape.pad_left;
+    uint8_t* words = s.ring + p.unit_bytes * static_cast<uint64_t>(index % p.ring);
+    const uint8_t* rows[max_unit_rows] = {};
+    for (int32_t r = 0; r < p.leaf->unit_rows; ++r) {
+      const int64_t y = image_row(r);
+      if (y >= 0 && y < l.shape.in_h)
+        rows[r] = in + image * l.in_strides.image + y * l.in_strides.row + (from + skip) * l.in_strides.pixel;
+    }
+    if (p.sideways) return build_sideways(s, rows[0], live_pixels, words, first, last);
     interleave_args a;
     a.pixels = live_pixels.last - skip;
     if (a.pixels == 0) return;
     a.is_unsigned = l.in == dtype::u8;
     a.zero_point = l.in_zero_point;
-    const uint8_t* rows[max_unit_rows] = {};
+    const int64_t whole = p.multiplier == 1 ? whole_blocks(first, last) : first;
     for (int32_t r = 0; r < p.leaf->unit_rows; ++r) {
-      const int64_t y = index * p.leaf->unit_step + r - l.shape.pad_top;
-      if (y >= 0 && y < l.shape.in_h)
-        rows[r] = in + image * l.in_strides.image + y * l.in_strides.row + (from + skip) * l.in_strides.pixel;
+      a.rows[r] = rows[r] == nullptr ? s.padding : rows[r] + first * p.channels;
+      a.steps[r] = rows[r] == nullptr ? 0 : l.in_strides.pixel;
     }
-    uint8_t* words = s.ring + p.unit_bytes * static_cast<uint64_t>(index % p.ring);
-    for (int64_t block = first; block < last; ++block, words += p.block_step) {
-      const int64_t channel = block * p.channels;
-      const int32_t live = live_channels(block);
-      const bool whole = p.multiplier == 1 && live == p.channels;
+    words += skip * p.channels * 4;
+    for (int64_t block = first; block < whole; ++block, words += p.block_step) {
+      a.out = words;
+      p.leaf->interleave(a);
+      for (int32_t r = 0; r < p.leaf->unit_rows; ++r)
+        if (rows[r] != nullptr) a.rows[r] += p.channels;
+    }
+    for (int64_t block = whole; block < last; ++block, words += p.block_step) {
       for (int32_t r = 0; r < p.leaf->unit_rows; ++r) {
-        a.rows[r] = s.padding;
-        a.steps[r] = 0;
         if (rows[r] == nullptr) continue;
-        a.rows[r] = rows[r] + channel;
-        a.steps[r] = l.in_strides.pixel;
-        if (whole) continue;
         uint8_t* to = s.expanded + r * p.tile_in_w * p.channels;
-        expand(rows[r], a.pixels, channel, live, to);
+        expand(rows[r], a.pixels, block * p.channels, live_channels(block), to);
         a.rows[r] = to;
         a.steps[r] = p.channels;
       }
-      a.out = words + skip * p.channels * 4;
+      a.out = words;
       p.leaf->interleave(a);
     }
   }
@@ -258,8 +326,8 @@ struct depthwise_call {
   depthwise_row common_row(int64_t pixels) const noexcept {
     const conv_layout& l = p.layout;
     depthwise_row a;
-    a.kernel_w = l.shape.kernel_w;
-    a.tap_step = l.shape.dilation_w * p.pixel_bytes;
+    a.kernel_w = p.kernel_words;
+    a.tap_step = l.shape.dilation_w * p.pixel_bytes * (p.sideways ? p.leaf->unit_rows : 1);
     a.pixel_step = l.shape.stride_w * p.pixel_bytes;
     a.pixels = pixels;
     a.wide_ratio = p.wide_ratio;
@@ -286,15 +354,31 @@ struct depthwise_call {
       finish(s, parts, a.pixels, live, image, y, x, first);
       return;
     }
-    uint8_t* to = out + image * l.out_strides.image + y * l.out_strides.row + x * l.out_strides.pixel + first;
-    const bool whole = live == p.channels;
-    a.out = whole ? to : s.expanded;
-    a.out_stride = whole ? l.out_strides.pixel : p.channels;
+    a.out = s.expanded;
+    a.out_stride = p.channels;
     p.leaf->codes(a);
-    if (whole) return;
-    const uint8_t* from = s.expanded;
-    for (int64_t i = 0; i < a.pixels; ++i, to += l.out_strides.pixel, from += p.channels)
-      for (int32_t c = 0; c < live; ++c) to[c] = from[c];
+    copy_pixels(s.expanded, p.channels, a.pixels, live, out_pixel(image, y, x) + first, l.out_strides.pixel);
+  }
+
+  uint8_t* out_pixel(int64_t image, int64_t y, int64_t x) const noexcept {
+    const image_strides& o = p.layout.out_strides;
+    return out + image * o.image + y * o.row + x * o.pixel;
+  }
+
+  // The same for blocks [first, last), all whole, straight to codes: `to` is the first one's.
+  void whole_rows(depthwise_row& a, const scratch& s, uint8_t* to, int64_t first, int64_t last,
+                  uint64_t weights) const noexcept {
+    const uint8_t* at = packed + depthwise_prefix + static_cast<uint64_t>(first) * p.block_bytes;
+    a.out_stride = p.layout.out_strides.pixel;
+    for (int64_t block = first; block < last; ++block, at += p.block_bytes, to += p.channels) {
+      const depthwise_parts parts = depthwise_parts_of(const_cast<uint8_t*>(at), p.channels);
+      a.weights = at + weights;
+      a.bias = parts.word_bias;
+      a.ratio = parts.word_ratio;
+      a.out = to;
+      p.leaf->codes(a);
+      for (int32_t u = 0; u < a.unit_count; ++u) s.units[u] += p.block_step;
+    }
   }
 
   // Blocks [first, last) over output rows [top, bottom) and columns [x, x + pixels).
@@ -304,22 +388,27 @@ struct depthwise_call {
     depthwise_row a = common_row(pixels);
     a.units = s.units;
     pad_sides(s, pixels_in_image(x * shape.stride_w), last - first);
-    int64_t built = 0;
-    for (int64_t y = top; y < bottom; ++y) {
-      const int64_t start = y * shape.stride_h;
-      const int64_t begin = start / p.leaf->unit_step, phase = start % p.leaf->unit_step;
-      int64_t end = begin;
-      cover_window(*p.leaf, phase, shape.kernel_h, shape.dilation_h,
-                   [&](int64_t index, int64_t unit, int64_t, int32_t) {
-                     s.units[index] = s.ring + p.unit_bytes * static_cast<uint64_t>((begin + unit) % p.ring);
-                     end = begin + unit + 1;
-                   });
-      a.unit_count = static_cast<int32_t>(p.phase_units[phase]);
-      if (built < begin) built = begin;
-      for (; built < end; ++built) build(s, image, built, x * shape.stride_w, first, last);
-      for (int64_t b = first; b < last; ++b) {
-        row(a, s, image, y, x, b, p.phase_weights[phase]);
-        for (int32_t u = 0; u < a.unit_count; ++u) s.units[u] += p.block_step;
+    const int64_t classes = p.row_classes;
+    for (int64_t c = 0; c < classes; ++c) {
+      int64_t built = 0;
+      for (int64_t y = top + (c + classes - top % classes) % classes; y < bottom; y += classes) {
+        const int64_t start = y * shape.stride_h / classes;
+        const int64_t begin = start / p.unit_step, phase = start % p.unit_step;
+        int64_t end = begin;
+        cover_window(*p.leaf, phase, shape.kernel_h, p.dilation, [&](int64_t index, int64_t unit, int64_t, int32_t) {
+          s.units[index] = s.ring + p.unit_bytes * static_cast<uint64_t>((begin + unit) % p.ring);
+          end = begin + unit + 1;
+        });
+        a.unit_count = static_cast<int32_t>(p.phase_units[phase]);
+        if (built < begin) built = begin;
+        for (; built < end; ++built) build(s, image, built, c, x * shape.stride_w, first, last);
+        const int64_t whole = p.fast ? whole_blocks(first, last) : first;
+        if (whole > first)
+          whole_rows(a, s, out_pixel(image, y, x) + first * p.channels, first, whole, p.phase_weights[phase]);
+        for (int64_t b = whole; b < last; ++b) {
+          row(a, s, image, y, x, b, p.phase_weights[phase]);
+          for (int32_t u = 0; u < a.unit_count; ++u) s.units[u] += p.block_step;
+        }
       }
     }
   }

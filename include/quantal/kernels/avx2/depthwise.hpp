@@ -78,7 +78,7 @@ inline void row_2x3(const depthwise_row& a) noexcept {
 }
 
 template <int32_t Pixels, class Sink>
-inline void pixels_any(const depthwise_row& a, const Sink& sink, int64_t x) noexcept {
+[[gnu::always_inline]] inline void pixels_any(const depthwise_row& a, const Sink& sink, int64_t x) noexcept {
   const int64_t tap_step = a.tap_step, pixel_step = a.pixel_step;
   __m256i sum[2][Pixels];
 #pragma GCC unroll 4
@@ -108,9 +108,8 @@ inline void row(const depthwise_row& a) noexcept {
     if (a.pixel_step == 128) return row_2x3<2, Sink>(a);
   }
   const Sink sink{a};
-  int64_t x = 0;
-  for (; x + 4 <= a.pixels; x += 4) pixels_any<4>(a, sink, x);
-  for (; x < a.pixels; ++x) pixels_any<1>(a, sink, x);
+  in_groups(
+      a.pixels, [&](auto count, int64_t x) __attribute__((always_inline)) { pixels_any<count.value>(a, sink, x); });
 }
 
 }  // namespace depthwise_detail
