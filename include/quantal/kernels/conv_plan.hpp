@@ -159,7 +159,8 @@ constexpr void choose_tiles(conv_plan& p, size_t width, const conv_tiling& force
   p.tasks = static_cast<uint64_t>(l.shape.batch) * static_cast<uint64_t>(tiles) * static_cast<uint64_t>(p.panel_tiles);
 }
 
-// A wide chunk and the windows that meet it share a 32 KiB L1; other leaves say what they need there. Both are shorter
+// A wide chunk and the windows that meet it share a 32 KiB L1; AMX, which reads weights faster
+// than L2 gives them, says what it needs there. Both are shorter
 // than a chunk whose sum s32 holds.
 constexpr void choose_conv_chunks(conv_plan& p) noexcept {
   const gemm_leaf& leaf = *p.leaf;
@@ -169,7 +170,7 @@ constexpr void choose_conv_chunks(conv_plan& p) noexcept {
   int64_t limit = 0;
   if (p.wide)
     limit = 18 * 1024 / leaf.wide_bytes;
-  else if (p.tile_h * p.tile_w > leaf.rows)
+  else if (leaf.whole_blocks && p.tile_h * p.tile_w > leaf.rows)
     limit = leaf.chunk_steps;
   if (limit == 0 && p.long_sum) limit = long_chunk_depth / leaf.layout.depth;
   if (limit == 0 || p.tap_steps == 0) return;

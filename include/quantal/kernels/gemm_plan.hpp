@@ -199,7 +199,7 @@ constexpr void choose_chunks(gemm_plan& p, const gemm_blocking& forced) noexcept
   if (forced.wide >= 0) p.wide = leaf.block_wide != nullptr && forced.wide > 0;
   int64_t limit = p.steps;
   if (p.wide) limit = 64 * 1024 / leaf.wide_bytes;
-  if (leaf.chunk_steps > 0 && p.shape.m > leaf.rows) limit = leaf.chunk_steps;
+  if (leaf.chunk_steps > 0 && p.shape.m > register_rows(leaf)) limit = leaf.chunk_steps;
   if (p.long_sum && limit > long_chunk_depth / leaf.layout.depth) limit = long_chunk_depth / leaf.layout.depth;
   if (limit < 1) limit = 1;
   p.chunk_steps = p.steps == 0 ? 1 : divide_up(p.steps, divide_up(p.steps, limit));

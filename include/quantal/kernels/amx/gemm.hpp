@@ -361,7 +361,7 @@ inline void prepare_lhs(const void* codes, bool, int32_t, int64_t k, int64_t pad
 constexpr gemm_leaf make_gemm() noexcept {
   gemm_leaf leaf;
   leaf.isa = "amx";
-  leaf.layout = {/*id*/ 5, gemm_columns, /*tile_columns*/ 16, /*group*/ 4, gemm_depth};
+  leaf.layout = {/*id*/ 8, gemm_columns, /*tile_columns*/ 16, /*group*/ 4, gemm_depth};
   leaf.rows = gemm_rows;
   leaf.form = lhs_form::codes;
   leaf.prepare = prepare_lhs;

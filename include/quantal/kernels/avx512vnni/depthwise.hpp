@@ -1,5 +1,6 @@
 // AVX512-VNNI leaf of depthwise convolution: 64 channels a block, four pixels at a time (16 sums of 32 registers). The
-// words are u8 (the unsigned operand of vpdpbusd), the weights s8. See kernels/depthwise_quad.hpp. Speed not measured.
+// words are u8 (the unsigned operand of vpdpbusd), the weights s8. See kernels/depthwise_quad.hpp. Speed modelled only
+// (docs/kernels.md).
 #pragma once
 #include "quantal/kernels/copy.hpp"
 #if (defined(__AVX512VNNI__) && defined(__AVX512BW__)) || defined(QUANTAL_EMULATE)

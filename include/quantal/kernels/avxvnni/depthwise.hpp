@@ -1,5 +1,6 @@
 // AVX-VNNI leaf of depthwise convolution: 32 channels a block, two pixels at a time (8 sums of 16 registers). The words
-// are u8 (the unsigned operand of vpdpbusd), the weights s8. See kernels/depthwise_quad.hpp. Speed not measured.
+// are u8 (the unsigned operand of vpdpbusd), the weights s8. See kernels/depthwise_quad.hpp. Speed modelled only
+// (docs/kernels.md).
 #pragma once
 #include "quantal/kernels/copy.hpp"
 #if defined(__AVXVNNI__) || defined(QUANTAL_EMULATE)

@@ -157,6 +157,7 @@ constexpr gemm_leaf make_gemm() noexcept {
   leaf.rows = block_rows;
   leaf.register_rows = gemm_rows;
   leaf.block = block_any;
+  leaf.chunk_steps = 384;  // 24 KiB of weights
   leaf.few_rows = &gemv;
   leaf.few_rows_limit = gemm_rows;
   return leaf;
