@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Concurrent runs of one plan under ThreadSanitizer; and the same program finds a race that is put into it.
+# Concurrent runs of one plan under ThreadSanitizer; and the same program finds a race that is put into it. Then the C interface: its own
+# tests of the kernels and the engine of the examples, on the reference kernels.
 # usage: threads.sh ROOT SIMDE_INCLUDE_DIR
 set -u
 root=$1 simde=$2; work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
@@ -15,5 +16,16 @@ if "$work/threads" >"$work/out" 2>&1; then passed=$((passed + 1)); sed 's/^/ok: 
 else failed=$((failed + 1)); echo "FAILED:"; head -n 30 "$work/out"; fi
 if ! "$work/threads" race >"$work/out" 2>&1 && grep -q 'data race' "$work/out"; then passed=$((passed + 1)); echo "ok: a planted race is found"
 else failed=$((failed + 1)); echo "FAILED: a planted race was not found"; fi
+objects=()
+for unit in capi/{gemm,conv,elementwise,numbers} src/kernels/{cpu,dispatch,gemm_leaves,depthwise_leaves,quantize_array}; do
+  objects+=("$work/${unit//\//_}.o")
+  g++ -std=c++20 -O1 -fsanitize=thread -I "$root/include" -I "$root/capi/include" -c "$root/$unit.cpp" -o "${objects[-1]}" || exit 1
+done
+for program in tests/capi/kernels_test examples/engine/engine; do
+  if { gcc -std=gnu11 -O1 -fsanitize=thread -DTEST_KERNELS= -I "$root/capi/include" -c "$root/$program.c" -o "$work/program.o" &&
+    g++ -fsanitize=thread "$work/program.o" "${objects[@]}" -o "$work/program" -pthread && "$work/program"; } >"$work/out" 2>&1; then
+    passed=$((passed + 1)); echo "ok: $program"
+  else failed=$((failed + 1)); echo "FAILED: $program"; head -n 30 "$work/out"; fi
+done
 echo "tests: $passed passed, $failed failed, 0 skipped"
 [ $failed -eq 0 ]

@@ -1,5 +1,5 @@
 // K15: one plan, one packed blob, many threads: concurrent runs, and one run spread over threads; matrix product,
-// convolution and depthwise convolution. threads.sh builds it with ThreadSanitizer. With any argument it races on
+// convolution and depthwise convolution; pools too, which have no blob. threads.sh builds it with ThreadSanitizer. With any argument it races on
 // purpose. Exit code 1: an output differs.
 #include <atomic>
 #include <cstdio>
@@ -9,6 +9,8 @@
 #include "kernels/emulate/leaves.hpp"
 #include "kernels/gemm_problem.hpp"
 #include "quantal/kernels/native.hpp"
+#include "quantal/kernels/pool.hpp"
+#include "quantal/kernels/ref/integer.hpp"
 
 using namespace quantal;
 using namespace quantal_test;
@@ -67,6 +69,31 @@ int wrong_layers(const typename Family::leaf& leaf) {
   return wrong;
 }
 
+// Pools whose rows are spread over threads.
+int wrong_pools() {
+  generator random(7);
+  int wrong = 0;
+  for (const bool average : {false, true}) {
+    pool_desc d;
+    d.batch = 2;
+    d.in_h = d.in_w = 9;
+    d.channels = 37;
+    d.kernel_h = d.kernel_w = 3;
+    d.stride_h = 2;
+    d.pad_top = d.pad_left = 1;
+    d.in = {0.1f, 3};
+    d.out = {0.2f, 1};
+    pool_plan p;
+    if (plan_pool(d, average, p) != status::ok) return 1;
+    std::vector<std::uint8_t> in(p.in_elements), wanted(p.out_elements), out(p.out_elements);
+    for (std::uint8_t& x : in) x = static_cast<std::uint8_t>(random.next());
+    run_pool(p, kernels::ref::integer, in.data(), wanted.data());
+    run_pool(p, kernels::ref::integer, in.data(), out.data(), {nullptr, on_threads, threads});
+    wrong += out == wanted ? 0 : 1;
+  }
+  return wrong;
+}
+
 int failures = 0;
 template <class Leaf, class Body>
 void each_leaf(const char* what, std::vector<const Leaf*> leaves, Body&& body) {
@@ -103,5 +130,8 @@ int main(int argc, char**) {
   each_leaf("K15_conv", products, [](const gemm_leaf& leaf) { return wrong_layers<conv_family>(leaf); });
   each_leaf("K15_depthwise", depthwise,
             [](const depthwise_leaf& leaf) { return wrong_layers<depthwise_family>(leaf); });
+  const int pools = wrong_pools();
+  std::printf("K15_pool: %s\n", pools == 0 ? "ok" : "DIFFERS");
+  failures += pools;
   return failures == 0 ? 0 : 1;
 }
