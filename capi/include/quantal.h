@@ -412,7 +412,9 @@ typedef struct quantal_gemm_desc {
   int32_t out_dtype;           /* S32, S8, U8, F32 */
   int32_t lhs_zero_point, rhs_zero_point;
   uint32_t threads;            /* how many tasks can run at once; 0: 1 */
-  int64_t lhs_stride, out_stride, residual_stride;  /* elements between rows; 0: dense */
+  /* Elements, not negative. Rows of lhs, out and residual are contiguous and do not overlap (no transposed lhs); rhs takes any
+     two strides, a 0 beside another repeats. The stride of a dimension of size 1 is not looked at. */
+  int64_t lhs_stride, out_stride, residual_stride;  /* between rows; 0: dense */
   int64_t rhs_row_stride, rhs_column_stride;        /* 0, 0: dense [k, n] */
   const quantal_epilogue *epilogue;
   const char *kernel;          /* an ISA's name: force its kernel; NULL: the best */
@@ -434,7 +436,9 @@ typedef struct quantal_conv_desc {
   int32_t out_dtype;           /* S32, S8, U8, F32 */
   int32_t in_zero_point, weight_zero_point;
   uint32_t threads;
-  int64_t in_strides[3], out_strides[3], residual_strides[3];  /* elements between images, rows, pixels; all 0: dense */
+  /* Elements between images, rows, pixels; all 0: dense. Channels are contiguous; none is negative or smaller than what it steps
+     over, and that of a dimension of size 1 is not looked at. Weights take any that are not negative. */
+  int64_t in_strides[3], out_strides[3], residual_strides[3];
   int64_t weight_strides[4];   /* all 0: dense */
   const quantal_epilogue *epilogue;
   const char *kernel;

@@ -186,6 +186,13 @@ TEST_CASE("K6_strides of products") {
   CHECK(plan_after<F>([](auto& l) { l.d.residual_stride = 18; }) == status::stride);
   CHECK(plan_after<F>([](auto& l) { l.d.rhs_row_stride = -19, l.d.rhs_column_stride = 1; }) == status::stride);
   CHECK(plan_after<F>([](auto& l) { l.d.rhs_column_stride = -1; }) == status::stride);
+  // That of a dimension of size 1 is not looked at.
+  CHECK(plan_after<F>([](auto& l) { l.d.shape.m = l.d.lhs_stride = l.d.out_stride = 1; }) == status::ok);
+  CHECK(plan_after<F>([](auto& l) { l.d.shape.m = 1, l.d.lhs_stride = -37; }) == status::stride);
+  CHECK(plan_after<F>([](auto& l) { l.d.shape.k = 1, l.d.rhs_row_stride = INT64_MAX; }) == status::ok);
+  CHECK(plan_after<F>([](auto& l) {
+          l.d.shape.n = 1, l.d.finish.requant.count = 1, l.d.rhs_column_stride = INT64_MAX;
+        }) == status::ok);
 }
 
 TEMPLATE_TEST_CASE("K6_strides of convolutions", "", conv_family, depthwise_family) {

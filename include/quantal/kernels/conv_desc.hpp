@@ -20,6 +20,8 @@ struct image_strides {
 struct conv_desc {
   conv_shape shape;
   dtype in = dtype::u8, weights = dtype::s8, out = dtype::s32;  // in, weights: u8 or s8; out: s32, s8, u8, f32
+  // Elements; all 0: dense. Channels are contiguous, none is negative or smaller than what it steps over; that of a
+  // dimension of size 1 is not looked at. Weights take any that are not negative.
   image_strides in_strides, out_strides, residual_strides;
   int64_t weight_strides[4] = {0, 0, 0, 0};  // elements, of [out_c, ky, kx, in_c / groups]; all 0: dense
   int32_t in_zero_point = 0, weight_zero_point = 0;

@@ -16,9 +16,11 @@ namespace quantal {
 
 struct gemm_desc {
   gemm_shape shape;
-  dtype lhs = dtype::u8, rhs = dtype::s8, out = dtype::s32;     // lhs, rhs: u8 or s8; out: s32, s8, u8, f32
-  int64_t lhs_stride = 0, out_stride = 0, residual_stride = 0;  // elements between rows; 0: dense
-  int64_t rhs_row_stride = 0, rhs_column_stride = 0;            // elements; 0, 0: dense [k, n]
+  dtype lhs = dtype::u8, rhs = dtype::s8, out = dtype::s32;  // lhs, rhs: u8 or s8; out: s32, s8, u8, f32
+  // Strides are in elements and not negative. Rows of lhs, out and residual are contiguous and do not overlap (no
+  // transposed lhs); rhs takes any two, a 0 beside another repeats. That of a dimension of size 1 is not looked at.
+  int64_t lhs_stride = 0, out_stride = 0, residual_stride = 0;  // between rows; 0: dense
+  int64_t rhs_row_stride = 0, rhs_column_stride = 0;            // 0, 0: dense [k, n]
   int32_t lhs_zero_point = 0, rhs_zero_point = 0;
   bool dynamic_lhs = false;  // each run brings the zero point of every lhs row; lhs_zero_point is not read
   epilogue finish;
@@ -132,15 +134,16 @@ constexpr status describe(const gemm_desc& d, gemm_plan& p, size_t* bad_channel)
   p.lhs = d.lhs;
   p.rhs = d.rhs;
   p.out = d.out;
-  p.lhs_stride = d.lhs_stride == 0 ? s.k : d.lhs_stride;
-  p.out_stride = d.out_stride == 0 ? s.n : d.out_stride;
-  p.residual_stride = d.residual_stride == 0 ? s.n : d.residual_stride;
+  const int64_t strides[] = {d.lhs_stride, d.out_stride, d.residual_stride, d.rhs_row_stride, d.rhs_column_stride};
+  for (const int64_t stride : strides)
+    if (stride < 0) return status::stride;
+  p.lhs_stride = d.lhs_stride == 0 || s.m <= 1 ? s.k : d.lhs_stride;
+  p.out_stride = d.out_stride == 0 || s.m <= 1 ? s.n : d.out_stride;
+  p.residual_stride = d.residual_stride == 0 || s.m <= 1 ? s.n : d.residual_stride;
   const bool dense_rhs = d.rhs_row_stride == 0 && d.rhs_column_stride == 0;
-  p.rhs_row_stride = dense_rhs ? s.n : d.rhs_row_stride;
-  p.rhs_column_stride = dense_rhs ? 1 : d.rhs_column_stride;
-  if (p.lhs_stride < s.k || p.out_stride < s.n || p.residual_stride < s.n || p.rhs_row_stride < 0 ||
-      p.rhs_column_stride < 0)
-    return status::stride;
+  p.rhs_row_stride = dense_rhs || s.k <= 1 ? s.n : d.rhs_row_stride;
+  p.rhs_column_stride = dense_rhs || s.n <= 1 ? 1 : d.rhs_column_stride;
+  if (p.lhs_stride < s.k || p.out_stride < s.n || p.residual_stride < s.n) return status::stride;
   uint64_t bytes = 0;
   if (!extent(s.m, s.k, p.lhs_stride, 1, 1, p.lhs_bytes) || !extent(s.m, s.n, p.out_stride, 1, 4, p.out_bytes) ||
       !extent(s.m, s.n, p.residual_stride, 1, 1, p.residual_bytes) ||
