@@ -102,8 +102,8 @@ prepared prepare_rows(const std::string& shape) {
   const auto params = std::make_shared<std::vector<quant_params>>(static_cast<std::size_t>(rows));
   const auto sums = std::make_shared<std::vector<std::int32_t>>(static_cast<std::size_t>(rows));
   const auto call = [p, codes, params, sums, rows, columns] {
-    (void)quantize_rows(elementwise(), integer_kernels(), p->values.data(), rows, columns, columns, dtype::u8,
-                        codes->data(), columns, params->data(), sums->data());
+    (void)quantize_rows(elementwise(), p->values.data(), rows, columns, columns, dtype::u8, codes->data(), columns,
+                        params->data(), sums->data());
   };
   prepared r;
   r.note = elementwise().isa;

@@ -224,8 +224,8 @@ int32_t quantal_quantize_rows(int32_t type, const float* x, uint64_t rows, uint6
   const auto width = static_cast<int64_t>(k);
   for (uint64_t row = 0; row < rows; ++row) {
     quant_params params;
-    quantize_rows(elementwise(), integer_kernels(), x + row * k, 1, width, width, to,
-                  static_cast<uint8_t*>(codes) + row * k, width, &params, sums == nullptr ? nullptr : sums + row);
+    quantize_rows(elementwise(), x + row * k, 1, width, width, to, static_cast<uint8_t*>(codes) + row * k, width,
+                  &params, sums == nullptr ? nullptr : sums + row);
     scales[row] = params.scale;
     zero_points[row] = params.zero_point;
   }

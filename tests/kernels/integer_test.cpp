@@ -187,14 +187,27 @@ void compare_pools(void (*max)(const window_taps<Code>&, Code*) noexcept,
   for (const std::int64_t channels : {1, 3, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 129}) {
     const std::vector<Code> image = codes_of<Code>(static_cast<std::size_t>(9 * 11 * channels), random);
     for (const std::int64_t size : {1, 2, 3, 5}) {
-      const window_taps<Code> taps{image.data() + channels, size, 11 * channels, size, 2 * channels, channels};
-      std::vector<Code> x(200, Code(0x55)), y(200, Code(0x55));
+      window_taps<Code> taps{image.data() + channels, size, 11 * channels, size, 2 * channels, channels};
+      std::vector<Code> x(600, Code(0x55)), y(600, Code(0x55));
       max(taps, x.data());
       max_expected(taps, y.data());
       REQUIRE(x == y);
       for (std::size_t i = 0; i < list.size(); i += 7) {
         mean(taps, list[i], x.data());
         mean_expected(taps, list[i], y.data());
+        REQUIRE(x == y);
+      }
+      taps.column_step = channels;  // runs of pixels, their windows 1, 2 or 3 columns apart
+      taps.pixels = size == 1 ? 1 : 4;
+      for (const std::int64_t stride : {1, 2, 3}) {
+        taps.columns = stride == 3 ? 1 : 3;
+        taps.pixel_step = stride * channels;
+        if (taps.columns + 1 + stride * (taps.pixels - 1) > 11) continue;
+        max(taps, x.data());
+        max_expected(taps, y.data());
+        REQUIRE(x == y);
+        mean(taps, list[0], x.data());
+        mean_expected(taps, list[0], y.data());
         REQUIRE(x == y);
       }
     }
@@ -448,7 +461,8 @@ TEST_CASE("quantize_rows follows DynamicQuantizeLinear, sums its codes, and defi
   std::mt19937 random(31);
   std::normal_distribution<float> normal(0.3f, 2.0f);
   const float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
-  const std::int64_t rows = 8, k = 77;
+  const std::int64_t k = GENERATE(77, 32, 5000), rows = 8, stride = k + 3;
+  const float sign = GENERATE(1.0f, -1.0f);
   std::vector<float> x(static_cast<std::size_t>(rows * k));
   for (float& v : x) v = normal(random);
   for (std::int64_t i = 0; i < k; ++i) {
@@ -456,27 +470,31 @@ TEST_CASE("quantize_rows follows DynamicQuantizeLinear, sums its codes, and defi
     x[static_cast<std::size_t>(3 * k + i)] = nan;
     x[static_cast<std::size_t>(6 * k + i)] = i == 3 ? 1e-44f : 0.0f;
   }
+  for (std::int64_t i = 0; i < k; ++i) {  // one sign
+    float& v = x[static_cast<std::size_t>(7 * k + i)];
+    v = sign * std::abs(v);
+  }
   x[static_cast<std::size_t>(4 * k + 5)] = inf;
   x[static_cast<std::size_t>(5 * k + 5)] = std::numeric_limits<float>::max();
   x[static_cast<std::size_t>(5 * k + 6)] = -std::numeric_limits<float>::max();
   for (const dtype type : {dtype::u8, dtype::s8}) {
     std::vector<quant_params> first(static_cast<std::size_t>(rows));
     std::vector<std::uint8_t> codes_first;
-    for (const isa_row& row : isa_list) {
-      const integer_table* t = integer_kernels_of(row.name);
-      const elementwise_table* e = elementwise_of(row.name);
-      if (t == nullptr || e == nullptr) continue;
-      std::vector<std::uint8_t> codes(static_cast<std::size_t>(rows * 80), 0x55);
+    std::vector<const elementwise_table*> list = quantal_test::elementwise_tables();
+    list.insert(list.begin(), &kernels::ref::elementwise);
+    for (const elementwise_table* e : list) {
+      INFO(e->isa << ", rows of " << k);
+      std::vector<std::uint8_t> codes(static_cast<std::size_t>(rows * stride), 0x55);
       std::vector<quant_params> params(static_cast<std::size_t>(rows));
       std::vector<std::int32_t> sums(static_cast<std::size_t>(rows));
-      REQUIRE(quantize_rows(*e, *t, x.data(), rows, k, k, type, codes.data(), 80, params.data(), sums.data()) ==
+      REQUIRE(quantize_rows(*e, x.data(), rows, k, k, type, codes.data(), stride, params.data(), sums.data()) ==
               status::ok);
       for (std::int64_t r = 0; r < rows; ++r) {
         const std::size_t at = static_cast<std::size_t>(r);
         REQUIRE(check_params(params[at], type) == status::ok);
         std::int64_t sum = 0;
-        for (std::size_t i = 0; i < 80; ++i) {
-          const std::uint8_t byte = codes[at * 80 + i];
+        for (std::size_t i = 0; i < static_cast<std::size_t>(stride); ++i) {
+          const std::uint8_t byte = codes[at * static_cast<std::size_t>(stride) + i];
           if (i >= static_cast<std::size_t>(k))
             REQUIRE(byte == 0x55);
           else
@@ -498,8 +516,8 @@ TEST_CASE("quantize_rows follows DynamicQuantizeLinear, sums its codes, and defi
   quant_params params[8];
   std::uint8_t codes[8];
   const auto& e = kernels::ref::elementwise;
-  CHECK(quantize_rows(e, ref, x.data(), 1, 4, 3, dtype::u8, codes, 4, params, nullptr) == status::stride);
-  CHECK(quantize_rows(e, ref, x.data(), 1, -4, 3, dtype::u8, codes, 4, params, nullptr) == status::shape);
-  CHECK(quantize_rows(e, ref, x.data(), 1, 4, 4, dtype::s16, codes, 4, params, nullptr) == status::dtype);
-  CHECK(quantize_rows(e, ref, nullptr, 1, 4, 4, dtype::u8, codes, 4, params, nullptr) == status::null_pointer);
+  CHECK(quantize_rows(e, x.data(), 1, 4, 3, dtype::u8, codes, 4, params, nullptr) == status::stride);
+  CHECK(quantize_rows(e, x.data(), 1, -4, 3, dtype::u8, codes, 4, params, nullptr) == status::shape);
+  CHECK(quantize_rows(e, x.data(), 1, 4, 4, dtype::s16, codes, 4, params, nullptr) == status::dtype);
+  CHECK(quantize_rows(e, nullptr, 1, 4, 4, dtype::u8, codes, 4, params, nullptr) == status::null_pointer);
 }

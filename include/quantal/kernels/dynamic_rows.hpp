@@ -10,7 +10,6 @@
 #pragma once
 #include "quantal/base/fp_env.hpp"
 #include "quantal/kernels/elementwise.hpp"
-#include "quantal/kernels/integer.hpp"
 
 namespace quantal {
 
@@ -32,7 +31,7 @@ constexpr float row_scale(float low, float high, float steps) noexcept {
 
 }  // namespace detail
 
-// Parameters of one row from its extremes. Not inlined: the caller sets the floating-point mode around it.
+// Parameters of one row from its extremes. The floating-point mode is set by who calls it.
 [[gnu::noinline]] inline quant_params row_params(min_max range, dtype type) noexcept {
   if (range.min > range.max) return {};  // nothing but NaN
   const float low = detail::finite_part(range.min < 0 ? range.min : 0.0f);
@@ -46,18 +45,11 @@ constexpr float row_scale(float low, float high, float steps) noexcept {
   return {scale, zero < 0 ? 0 : zero > 255 ? 255 : zero};
 }
 
-namespace detail {
-inline quant_params row_params_of(min_max range, dtype type) noexcept {
-  const default_fp_env env;
-  return row_params(range, type);
-}
-}  // namespace detail
-
 // x[rows, k] (row stride in elements) -> codes[rows, k] (their own stride), params and sums of codes (each may be null)
 // per row. Type u8 or s8. Errors: dtype, shape, stride, overflow (k above 2^23: sums), null_pointer.
-inline status quantize_rows(const elementwise_table& reals, const integer_table& integers, const float* x, int64_t rows,
-                            int64_t k, int64_t x_stride, dtype type, void* codes, int64_t codes_stride,
-                            quant_params* params, int32_t* sums) noexcept {
+inline status quantize_rows(const elementwise_table& table, const float* x, int64_t rows, int64_t k, int64_t x_stride,
+                            dtype type, void* codes, int64_t codes_stride, quant_params* params,
+                            int32_t* sums) noexcept {
   if (type != dtype::u8 && type != dtype::s8) return status::dtype;
   if (rows < 0 || k < 0) return status::shape;
   if (x_stride < k || codes_stride < k) return status::stride;
@@ -67,21 +59,12 @@ inline status quantize_rows(const elementwise_table& reals, const integer_table&
   const size_t n = static_cast<size_t>(k);
   for (int64_t row = 0; row < rows; ++row) {
     const float* from = x + row * x_stride;
-    quantize_run run;
-    run.params = detail::row_params_of(reals.min_max_of(from, n), type);
-    run.codes = type == dtype::u8 ? code_limits{0, 255} : code_limits{-127, 127};
-    int64_t sum = 0;
-    if (type == dtype::u8) {
-      uint8_t* to = static_cast<uint8_t*>(codes) + row * codes_stride;
-      reals.quantize_u8(from, n, run, to);
-      if (sums != nullptr) sum = integers.sum_u8(to, n);
-    } else {
-      int8_t* to = static_cast<int8_t*>(codes) + row * codes_stride;
-      reals.quantize_s8(from, n, run, to);
-      if (sums != nullptr) sum = integers.sum_s8(to, n);
-    }
-    params[row] = run.params;
-    if (sums != nullptr) sums[row] = static_cast<int32_t>(sum);
+    const row_result r =
+        type == dtype::u8
+            ? table.quantize_row_u8(from, n, row_params, static_cast<uint8_t*>(codes) + row * codes_stride)
+            : table.quantize_row_s8(from, n, row_params, static_cast<int8_t*>(codes) + row * codes_stride);
+    params[row] = r.params;
+    if (sums != nullptr) sums[row] = static_cast<int32_t>(r.sum);
   }
   return status::ok;
 }

@@ -26,6 +26,13 @@ struct min_max {
 };
 using min_max_function = min_max (*)(const float* x, size_t n) noexcept;
 
+// One row by its own range (dynamic_rows.hpp): its parameters and the sum of its codes.
+struct row_result {
+  quant_params params;
+  int64_t sum = 0;
+};
+using row_params_function = quant_params (*)(min_max, dtype) noexcept;
+
 struct elementwise_table {
   const char* isa;
   void (*quantize_s8)(const float* x, size_t n, const quantize_run& run, int8_t* q) noexcept;
@@ -35,6 +42,9 @@ struct elementwise_table {
   // y may be x.
   void (*fake_quantize)(const float* x, size_t n, const quantize_run& run, float* y) noexcept;
   min_max_function min_max_of;
+  // The range of x, widened to contain 0, becomes parameters by params_of; the codes are all of u8, or -127 to 127.
+  row_result (*quantize_row_s8)(const float* x, size_t n, row_params_function params_of, int8_t* q) noexcept;
+  row_result (*quantize_row_u8)(const float* x, size_t n, row_params_function params_of, uint8_t* q) noexcept;
 };
 
 // The table of the best ISA in use, and that of any ISA that this CPU and build have (nullptr otherwise). Host only.

@@ -14,6 +14,7 @@
 // this ISA could replace the baseline one at link time. Freestanding.
 #pragma once
 #include "quantal/base/fp_env.hpp"
+#include "quantal/kernels/code_sum_simd.hpp"
 #include "quantal/kernels/copy.hpp"
 #include "quantal/kernels/elementwise.hpp"
 #include "quantal/kernels/invalid_flag.hpp"
@@ -130,7 +131,7 @@ template <class V, quotient How, class Code, class Narrowing>
 template <class V, quotient How>
 [[gnu::always_inline]] inline typename V::s32 bare_steps(const float* x, const run_vectors<V>& c) noexcept {
   if constexpr (How == quotient::two_products) return V::to_s32(V::fma_of(x, c.inverse, V::mul(V::load(x), c.rest)));
-  return V::to_s32(divide<V, How>(V::load(x), c));
+  return V::to_s32(divide<V, How>(V::fence(V::load(x)), c));
 }
 
 // Blocks of four steps without a look at the numbers, each followed by a look at the CPU's flag. Returns how many
@@ -263,6 +264,43 @@ template <class V>
   if (m.max == 0.0f) m.max = 0.0f;
 }
 
+// The extremes of x and 0, by integer operations, which have more units than those of floats: of floats as integers the
+// largest signed one is the largest positive float, the largest unsigned one the lowest negative float. A NaN is
+// larger than infinity. Returns false, and no extremes, if not all numbers are finite.
+template <class V>
+[[gnu::always_inline]] inline bool finite_range(const float* x, size_t n, min_max& m) noexcept {
+  using s32 = typename V::s32;
+  constexpr size_t w = V::width;
+  s32 high[2] = {V::set(0), V::set(0)}, low[2] = {V::set(INT32_MIN), V::set(INT32_MIN)};
+  size_t i = 0;
+  for (; i + 4 * w <= n; i += 4 * w) {
+    for (size_t k = 0; k < 4; ++k) {
+      const s32 bits = V::fence(V::load_bits(x + i + k * w));
+      high[k % 2] = V::max(high[k % 2], bits);
+      low[k % 2] = V::max_unsigned(low[k % 2], bits);
+    }
+  }
+  int32_t highs[w], lows[w];
+  V::store(highs, V::max(high[0], high[1]));
+  V::store(lows, V::max_unsigned(low[0], low[1]));
+  int32_t highest = 0;
+  uint32_t lowest = 0x80000000u;
+  const auto take = [&](int32_t a, uint32_t b) noexcept {
+    highest = a > highest ? a : highest;
+    lowest = b > lowest ? b : lowest;
+  };
+  for (size_t k = 0; k < w; ++k) take(highs[k], static_cast<uint32_t>(lows[k]));
+  for (; i < n; ++i) {
+    int32_t bits;
+    __builtin_memcpy(&bits, x + i, sizeof bits);
+    take(bits, static_cast<uint32_t>(bits));
+  }
+  if (highest >= 0x7f800000 || lowest >= 0xff800000u) return false;
+  __builtin_memcpy(&m.max, &highest, sizeof highest);
+  __builtin_memcpy(&m.min, &lowest, sizeof lowest);
+  return true;
+}
+
 // Which quotient a scale allows.
 template <class V>
 bool can_correct(float scale) noexcept {
@@ -322,6 +360,60 @@ void quantize(const float* x, size_t n, const quantize_run& run, Code* q) noexce
   quantize_loop<V, quotient::divided, true>(x, n, run, q);
 }
 
+// Finite numbers whose codes need no clamp. Returns the sum of the codes.
+template <class V, quotient How, class Code>
+[[gnu::noinline]] int64_t quantize_and_sum(const float* x, size_t n, const quantize_run& run, Code* q) noexcept {
+  constexpr size_t w = V::width, step = 4 * w;
+  const run_vectors<V> c = broadcast<V, How>(run);
+  const typename V::template narrowing<Code, false> narrow(run.params.zero_point, run.codes.min, run.codes.max);
+  code_sum<V, Code> sum;
+  const auto four = [&](const float* from, Code* to) __attribute__((always_inline)) {
+    narrow.store(to, bare_steps<V, How>(from, c), bare_steps<V, How>(from + w, c), bare_steps<V, How>(from + 2 * w, c),
+                 bare_steps<V, How>(from + 3 * w, c));
+  };
+  size_t i = 0;
+  for (; i + step <= n; i += step) {
+    four(x + i, q + i);
+    sum.add(q + i);
+  }
+  if (i < n) {
+    float in[step] = {};
+    Code out[step];
+    __builtin_memcpy(in, x + i, (n - i) * sizeof(float));
+    four(in, out);
+    __builtin_memcpy(q + i, out, n - i);
+    sum.add_tail(out, n - i);
+  }
+  return sum.total();
+}
+
+template <class V, class Code>
+row_result quantize_row(const float* x, size_t n, row_params_function params_of, Code* q) noexcept {
+  constexpr dtype type = Code(-1) < Code(0) ? dtype::s8 : dtype::u8;
+  const default_fp_env env;
+  row_result r;
+  quantize_run run;
+  run.codes = type == dtype::s8 ? code_limits{-127, 127} : code_limits{0, 255};
+  min_max range;
+  const bool finite = finite_range<V>(x, n, range);
+  if (!finite) min_max_loop<V>(x, n, range);
+  run.params = r.params = params_of(range, type);
+  if (!finite) {
+    quantize<V>(x, n, run, q);
+    r.sum = sum_of<V>(q, n);
+    return r;
+  }
+  if constexpr (V::has_fma) {
+    if (can_correct<V>(run.params.scale)) {
+      r.sum = n >= long_run && two_products_suffice<V>(run) ? quantize_and_sum<V, quotient::two_products>(x, n, run, q)
+                                                            : quantize_and_sum<V, quotient::corrected>(x, n, run, q);
+      return r;
+    }
+  }
+  r.sum = quantize_and_sum<V, quotient::divided>(x, n, run, q);
+  return r;
+}
+
 template <class V>
 void fake_quantize(const float* x, size_t n, const quantize_run& run, float* y) noexcept {
   const default_fp_env env;
@@ -354,7 +446,9 @@ constexpr elementwise_table make_elementwise(const char* isa) noexcept {
           dequantize<V, int8_t>,
           dequantize<V, uint8_t>,
           fake_quantize<V>,
-          min_max_of<V>};
+          min_max_of<V>,
+          quantize_row<V, int8_t>,
+          quantize_row<V, uint8_t>};
 }
 
 }  // namespace QUANTAL_KERNEL_COPY

@@ -25,11 +25,13 @@ struct codes_run {
   code_limits codes;  // allowed codes, within the type
 };
 
-// The pixels under a pooling window, a rectangle of `rows` x `columns` runs of `channels` codes; steps in elements.
+// The pixels under a pooling window, a rectangle of `rows` x `columns` runs of `channels` codes, and under the windows
+// of the next pixels of that row; steps in elements.
 template <class Code>
 struct window_taps {
   const Code* first = nullptr;
   int64_t rows = 0, row_step = 0, columns = 0, column_step = 0, channels = 0;
+  int64_t pixels = 1, pixel_step = 0;
 };
 
 struct integer_table {
@@ -50,7 +52,7 @@ struct integer_table {
   void (*multiply_u8)(const uint8_t* a, const uint8_t* b, size_t n, const codes_run& run, uint8_t* out) noexcept;
   // out[i] = table[codes[i]], 256 entries; a signed code is its byte.
   void (*look_up)(const uint8_t* codes, size_t n, const uint8_t* table, uint8_t* out) noexcept;
-  // One output pixel of a pool: out[channels].
+  // Output pixels of a pool, neighbours in a row whose windows are as large: out[pixels, channels], dense.
   void (*max_s8)(const window_taps<int8_t>& taps, int8_t* out) noexcept;
   void (*max_u8)(const window_taps<uint8_t>& taps, uint8_t* out) noexcept;
   void (*mean_s8)(const window_taps<int8_t>& taps, const codes_run& run, int8_t* out) noexcept;

@@ -7,9 +7,11 @@
 // elementwise_simd.hpp, nothing here calls an inline function of the headers below. Freestanding.
 #pragma once
 #include "quantal/base/fp_env.hpp"
+#include "quantal/kernels/code_sum_simd.hpp"
 #include "quantal/kernels/copy.hpp"
 #include "quantal/kernels/fixed_simd.hpp"
 #include "quantal/kernels/integer.hpp"
+#include "quantal/kernels/lookup_simd.hpp"
 
 namespace quantal::kernels::simd {
 inline namespace QUANTAL_KERNEL_COPY {
@@ -22,7 +24,7 @@ template <class V>
   return V::to_s32(V::min(x, high));
 }
 
-// What becomes of centred codes and their sums (s32, exact in f32), in steps of the output. fp32_rne; Small: no result
+// What becomes of centred codes (exact in f32) and of their sums (s32), in steps of the output. fp32_rne; Small: no result
 // leaves s32, the narrowing clamps enough.
 template <class V, bool Small>
 struct real_ratios {
@@ -36,14 +38,13 @@ struct real_ratios {
     if constexpr (Small) return V::to_s32(x);
     return rounded<V>(x, low, high);
   }
-  typename V::s32 rescale(typename V::s32 x) const noexcept { return finish(V::mul(V::to_f32(x), first)); }
-  typename V::s32 multiply(typename V::s32 x, typename V::s32 y) const noexcept {
-    return finish(V::mul(V::mul(V::to_f32(x), V::to_f32(y)), first));
+  typename V::s32 rescale_sum(typename V::s32 x) const noexcept { return rescale(V::to_f32(x)); }
+  typename V::s32 rescale(typename V::f32 x) const noexcept { return finish(V::mul(x, first)); }
+  typename V::s32 multiply(typename V::f32 x, typename V::f32 y) const noexcept {
+    return finish(V::mul(V::mul(x, y), first));
   }
-  typename V::s32 add(typename V::s32 x, typename V::s32 y) const noexcept {
-    const typename V::f32 left = V::fence(V::mul(V::to_f32(x), first));
-    const typename V::f32 right = V::fence(V::mul(V::to_f32(y), other));
-    return finish(V::add(left, right));
+  typename V::s32 add(typename V::f32 x, typename V::f32 y) const noexcept {
+    return finish(V::add(V::fence(V::mul(x, first)), V::fence(V::mul(y, other))));
   }
 };
 // The fixed-point contracts:
@@ -51,12 +52,13 @@ template <class V, bool Twice>
 struct fixed_ratios {
   fixed_product<V, Twice> first, other;
   explicit fixed_ratios(const codes_run& run) noexcept : first(&run.multiplier, 0), other(&run.other_multiplier, 0) {}
-  typename V::s32 rescale(typename V::s32 x) const noexcept { return first(x); }
-  typename V::s32 multiply(typename V::s32 x, typename V::s32 y) const noexcept {
-    return first(V::to_s32(V::mul(V::to_f32(x), V::to_f32(y))));
+  typename V::s32 rescale_sum(typename V::s32 x) const noexcept { return first(x); }
+  typename V::s32 rescale(typename V::f32 x) const noexcept { return first(V::to_s32(x)); }
+  typename V::s32 multiply(typename V::f32 x, typename V::f32 y) const noexcept {
+    return first(V::to_s32(V::mul(x, y)));
   }
-  typename V::s32 add(typename V::s32 x, typename V::s32 y) const noexcept {
-    return fixed_product<V, Twice>::sum(first(x), other(y));
+  typename V::s32 add(typename V::f32 x, typename V::f32 y) const noexcept {
+    return fixed_product<V, Twice>::sum(first(V::to_s32(x)), other(V::to_s32(y)));
   }
 };
 
@@ -75,23 +77,18 @@ template <class V, class Body>
     body(real_ratios<V, false>(run));
 }
 
-// Four vectors of step(position) -> codes.
-template <class V, class Code, class Step>
-[[gnu::always_inline]] inline void store_four(const typename V::template narrowing<Code>& n, Code* out,
-                                              Step&& step) noexcept {
-  n.store(out, step(size_t{0}), step(V::width), step(2 * V::width), step(3 * V::width));
-}
-
 // The loops copy their ratios: a store of codes could change the caller's, for all that the compiler knows.
 template <class V, class Ratios, class In, class Out>
 [[gnu::noinline]] void rescale_loop(const In* a, size_t n, const codes_run& run, const Ratios& ratios,
                                     Out* out) noexcept {
   constexpr size_t step = 4 * V::width;
   const Ratios r = ratios;
-  const typename V::s32 zero = V::set(run.a_zero_point);
+  const typename V::template centred<In> centre(run.a_zero_point);
   const typename V::template narrowing<Out> narrow(run.zero_point, run.codes.min, run.codes.max);
-  const auto four = [&](const In* x, Out* y) noexcept {
-    store_four<V>(narrow, y, [&](size_t k) { return r.rescale(V::sub(V::load_codes(x + k), zero)); });
+  const auto four = [&](const In* x, Out* y) __attribute__((always_inline)) {
+    typename V::f32 v[4];
+    centre(x, v);
+    narrow.store_unpacked(y, r.rescale(v[0]), r.rescale(v[1]), r.rescale(v[2]), r.rescale(v[3]));
   };
   size_t i = 0;
   for (; i + step <= n; i += step) four(a + i, out + i);
@@ -108,14 +105,17 @@ template <class V, bool Product, class Ratios, class Code>
                                    Code* out) noexcept {
   constexpr size_t step = 4 * V::width;
   const Ratios r = ratios;
-  const typename V::s32 a_zero = V::set(run.a_zero_point), b_zero = V::set(run.b_zero_point);
+  const typename V::template centred<Code> a_centre(run.a_zero_point), b_centre(run.b_zero_point);
   const typename V::template narrowing<Code> narrow(run.zero_point, run.codes.min, run.codes.max);
-  const auto four = [&](const Code* x, const Code* y, Code* z) noexcept {
-    store_four<V>(narrow, z, [&](size_t k) {
-      const typename V::s32 left = V::sub(V::load_codes(x + k), a_zero), right = V::sub(V::load_codes(y + k), b_zero);
-      if constexpr (Product) return r.multiply(left, right);
-      return r.add(left, right);
-    });
+  const auto four = [&](const Code* x, const Code* y, Code* z) __attribute__((always_inline)) {
+    typename V::f32 left[4], right[4];
+    a_centre(x, left);
+    b_centre(y, right);
+    const auto both = [&](int k) __attribute__((always_inline)) {
+      if constexpr (Product) return r.multiply(left[k], right[k]);
+      return r.add(left[k], right[k]);
+    };
+    narrow.store_unpacked(z, both(0), both(1), both(2), both(3));
   };
   size_t i = 0;
   for (; i + step <= n; i += step) four(a + i, b + i, out + i);
@@ -129,72 +129,85 @@ template <class V, bool Product, class Ratios, class Code>
   for (size_t k = 0; i + k < n; ++k) out[i + k] = z[k];
 }
 
-template <class V, bool PerChannel, class Code>
-[[gnu::noinline]] void requantize_loop(const int32_t* sums, const int32_t* bias, size_t rows, size_t channels,
-                                       const requantizer& r, code_limits codes, Code* out) noexcept {
-  constexpr size_t step = 4 * V::width;
-  const typename V::template narrowing<Code> narrow(r.zero_point, codes.min, codes.max);
-  const typename V::f32 low = V::set(static_cast<float>(codes.min - r.zero_point));
-  const typename V::f32 high = V::set(static_cast<float>(codes.max - r.zero_point));
-  const typename V::f32 same = V::set(*r.ratios);
-  const auto four = [&](const int32_t* x, const int32_t* b, const float* ratio, Code* y) noexcept {
-    store_four<V>(narrow, y, [&](size_t k) {
-      const typename V::s32 sum = b == nullptr ? V::load(x + k) : V::add(V::load(x + k), V::load(b + k));
-      return rounded<V>(V::mul(V::to_f32(sum), PerChannel ? V::load(ratio + k) : same), low, high);
-    });
-  };
-  for (size_t row = 0; row < rows; ++row, sums += channels, out += channels) {
-    size_t i = 0;
-    for (; i + step <= channels; i += step)
-      four(sums + i, bias == nullptr ? nullptr : bias + i, PerChannel ? r.ratios + i : nullptr, out + i);
-    if (i == channels) continue;
-    int32_t x[step], b[step];
-    float ratio[step];
-    Code y[step];
-    for (size_t k = 0; k < step; ++k) {
-      const bool live = i + k < channels;
-      x[k] = live ? sums[i + k] : 0;
-      b[k] = live && bias != nullptr ? bias[i + k] : 0;
-      ratio[k] = live && PerChannel ? r.ratios[i + k] : 1.0f;
-    }
-    four(x, b, ratio, y);
-    for (size_t k = 0; i + k < channels; ++k) out[i + k] = y[k];
+// The products of four vectors of channels. fp32_rne; Small: every ratio is below 1, so no product leaves s32.
+template <class V, bool Small>
+struct real_products {
+  using factor = float;
+  static constexpr size_t tile = 4;
+  typename V::f32 ratio[4], low, high;
+  real_products(const float* r, code_limits steps) noexcept
+      : low(V::set(static_cast<float>(steps.min))), high(V::set(static_cast<float>(steps.max))) {
+    for (size_t i = 0; i < 4; ++i) ratio[i] = V::load(r + i * V::width);
+  }
+  typename V::s32 product(int i, typename V::s32 x) const noexcept {
+    const typename V::f32 real = V::mul(V::to_f32(x), ratio[i]);
+    if constexpr (Small) return V::to_s32(real);
+    return rounded<V>(real, low, high);
+  }
+  static const float* factors(const requantizer& r) noexcept { return r.ratios; }
+};
+// Fixed point:
+template <class V, bool Twice>
+struct fixed_products {
+  using factor = fixed_multiplier;
+  static constexpr size_t tile = 256;  // multipliers take long to make ready
+  fixed_product<V, Twice> one[4];
+  fixed_products(const fixed_multiplier* m, code_limits) noexcept
+      : one{fixed_product<V, Twice>(m), fixed_product<V, Twice>(m + V::width),
+            fixed_product<V, Twice>(m + 2 * V::width), fixed_product<V, Twice>(m + 3 * V::width)} {}
+  typename V::s32 product(int i, typename V::s32 x) const noexcept { return one[i](x); }
+  static const fixed_multiplier* factors(const requantizer& r) noexcept { return r.multipliers; }
+};
+
+inline constexpr size_t sums_ahead = 1024;  // bytes; without, a run from L2 takes 7 % longer on Zen 3
+
+// Four vectors of channels of `rows` rows: what belongs to the channels stays in registers.
+template <class V, class Products, class Narrowing, class Code>
+[[gnu::always_inline]] inline void requantize_block(const int32_t* sums, size_t rows, size_t channels,
+                                                    const int32_t* bias, const Products& p, const Narrowing& narrow,
+                                                    Code* out) noexcept {
+  constexpr size_t w = V::width;
+  const typename V::s32 b[4] = {V::load(bias), V::load(bias + w), V::load(bias + 2 * w), V::load(bias + 3 * w)};
+  for (; rows > 0; --rows, sums += channels, out += channels) {
+    const uintptr_t ahead = reinterpret_cast<uintptr_t>(sums) + sums_ahead;  // perhaps beyond the array
+    for (size_t line = 0; line < 16 * w; line += 64) __builtin_prefetch(reinterpret_cast<const void*>(ahead + line));
+    narrow.store(out, p.product(0, V::add(V::load(sums), b[0])), p.product(1, V::add(V::load(sums + w), b[1])),
+                 p.product(2, V::add(V::load(sums + 2 * w), b[2])), p.product(3, V::add(V::load(sums + 3 * w), b[3])));
   }
 }
 
-// Fixed point: four vectors of channels after the other, all rows of each, so that multipliers are made ready once.
-template <class V, bool Twice, class Code>
-[[gnu::noinline]] void requantize_fixed(const int32_t* sums, const int32_t* bias, size_t rows, size_t channels,
-                                        const requantizer& r, code_limits codes, Code* out) noexcept {
-  constexpr size_t w = V::width, step = 4 * V::width;
-  const typename V::template narrowing<Code> narrow(r.zero_point, codes.min, codes.max);
-  for (size_t c = 0; c < channels; c += step) {
-    const size_t live = channels - c < step ? channels - c : step;
-    fixed_multiplier own[step];
-    int32_t added[step];
-    for (size_t k = 0; k < step; ++k) {
-      const fixed_multiplier& m = r.multipliers[r.count == 1 ? 0 : k < live ? c + k : c];
-      own[k] = {m.multiplier, m.shift};
-      added[k] = bias != nullptr && k < live ? bias[c + k] : 0;
-    }
-    const fixed_product<V, Twice> product[4] = {fixed_product<V, Twice>(own), fixed_product<V, Twice>(own + w),
-                                                fixed_product<V, Twice>(own + 2 * w),
-                                                fixed_product<V, Twice>(own + 3 * w)};
-    const auto four = [&](const int32_t* x, Code* y) noexcept {
-      store_four<V>(narrow, y, [&](size_t k) { return product[k / w](V::add(V::load(x + k), V::load(added + k))); });
-    };
-    for (size_t row = 0; row < rows; ++row) {
-      const int32_t* x = sums + row * channels + c;
-      Code* y = out + row * channels + c;
-      if (live == step) {
-        four(x, y);
-        continue;
-      }
-      int32_t in[step];
-      Code done[step];
-      for (size_t k = 0; k < step; ++k) in[k] = k < live ? x[k] : 0;
-      four(in, done);
-      for (size_t k = 0; k < live; ++k) y[k] = done[k];
+// Tiles of a few rows: the sums stream by, and what belongs to channels is loaded once for the tile.
+template <class V, class Products, bool Clamped, class Code>
+[[gnu::noinline]] void requantize_loop(const int32_t* sums, const int32_t* bias, size_t rows, size_t channels,
+                                       const requantizer& r, code_limits codes, Code* out) noexcept {
+  using factor = typename Products::factor;
+  constexpr size_t step = 4 * V::width;
+  const typename V::template narrowing<Code, Clamped> narrow(r.zero_point, codes.min, codes.max);
+  const code_limits steps{codes.min - r.zero_point, codes.max - r.zero_point};
+  const bool same = r.count == 1;
+  const size_t whole = channels / step * step, rest = channels - whole;
+  const factor* const factors = Products::factors(r);
+  factor last_factors[step];  // of the block at the end, or of every block
+  int32_t last_bias[step], in[step];
+  Code last[step];
+  for (size_t k = 0; k < step; ++k) {
+    last_factors[k] = factors[same ? 0 : k < rest ? whole + k : channels - 1];
+    last_bias[k] = bias != nullptr && k < rest ? bias[whole + k] : 0;
+    in[k] = 0;
+  }
+  for (size_t row = 0; row < rows; row += Products::tile) {
+    const size_t tall = rows - row < Products::tile ? rows - row : Products::tile;
+    const int32_t* x = sums + row * channels;
+    Code* y = out + row * channels;
+    for (size_t c = 0; c < whole; c += step)
+      requantize_block<V>(x + c, tall, channels, bias != nullptr ? bias + c : last_bias,
+                          Products(same ? last_factors : factors + c, steps), narrow, y + c);
+    if (rest == 0) continue;
+    const Products products(last_factors, steps);
+    for (size_t k = 0; k < tall; ++k) {
+      for (size_t i = 0; i < rest; ++i) in[i] = x[k * channels + whole + i];
+      requantize_block<V>(in, 1, 0, last_bias, products, narrow, last);
+      for (size_t i = 0; i < rest; ++i) y[k * channels + whole + i] = last[i];
     }
   }
 }
@@ -204,54 +217,141 @@ template <class V>
   constexpr size_t step = V::byte_width;
   size_t i = 0;
   if (n >= 2 * step) {
-    const typename V::table_lookup lookup(table);
-    for (; i + step <= n; i += step) V::store_bytes(out + i, lookup.apply(V::load_bytes(codes + i)));
+    const typename table_lookup_of<V>::type lookup(table);
+    for (; i + 4 * step <= n; i += 4 * step) lookup.template apply<4>(codes + i, out + i);
+    for (; i + step <= n; i += step) lookup.template apply<1>(codes + i, out + i);
   }
   for (; i < n; ++i) out[i] = table[codes[i]];
+}
+
+template <int N>
+struct vector_count {
+  static constexpr int value = N;
+};
+
+// Neighbouring windows of 3 columns and at most 3 rows, N vectors of channels: they share columns, whose largest codes
+// stay in registers. An output costs 3 or 6 loads, not 9.
+template <class V, int Stride, int N, class Code>
+[[gnu::always_inline]] inline void max_of_three_columns(const window_taps<Code>& t, const Code* first,
+                                                        Code* out) noexcept {
+  using bytes = typename V::bytes;
+  const Code* second = t.rows > 1 ? first + t.row_step : first;
+  const Code* third = t.rows > 2 ? second + t.row_step : second;
+  const int64_t step = t.column_step, channels = t.channels;
+  const auto column = [&](int64_t at) noexcept {
+    const bytes two = V::template max_bytes<Code>(V::load_bytes(first + at), V::load_bytes(second + at));
+    return V::template max_bytes<Code>(two, V::load_bytes(third + at));
+  };
+  bytes left[N], middle[N];
+  for (int i = 0; i < N; ++i) {
+    left[i] = column(i * static_cast<int64_t>(V::byte_width));
+    if (Stride == 1) middle[i] = column(step + i * static_cast<int64_t>(V::byte_width));
+  }
+  int64_t at = Stride == 1 ? 2 * step : step;
+  for (int64_t p = 0; p < t.pixels; ++p, at += Stride * step, out += channels) {
+    for (int i = 0; i < N; ++i) {
+      const int64_t own = at + i * static_cast<int64_t>(V::byte_width);
+      if (Stride == 2) middle[i] = column(own);
+      const bytes right = column(Stride == 1 ? own : own + step);
+      const bytes two = V::template max_bytes<Code>(middle[i], right);
+      V::store_bytes(out + i * static_cast<int64_t>(V::byte_width), V::template max_bytes<Code>(left[i], two));
+      left[i] = Stride == 1 ? middle[i] : right;
+      middle[i] = right;
+    }
+  }
+}
+
+// Any window of one pixel, N vectors of channels.
+template <class V, int N, class Code>
+[[gnu::always_inline]] inline void max_of_window(const window_taps<Code>& t, const Code* first, Code* out) noexcept {
+  typename V::bytes best[N];
+  for (int i = 0; i < N; ++i) best[i] = V::load_bytes(first + i * static_cast<int64_t>(V::byte_width));
+  for (int64_t y = 0; y < t.rows; ++y) {
+    const Code* pixel = first + y * t.row_step;
+    for (int64_t x = 0; x < t.columns; ++x, pixel += t.column_step) {
+      for (int i = 0; i < N; ++i)
+        best[i] = V::template max_bytes<Code>(best[i], V::load_bytes(pixel + i * static_cast<int64_t>(V::byte_width)));
+    }
+  }
+  for (int i = 0; i < N; ++i) V::store_bytes(out + i * static_cast<int64_t>(V::byte_width), best[i]);
 }
 
 template <class V, class Code>
 [[gnu::noinline]] void max_of(const window_taps<Code>& t, Code* out) noexcept {
   constexpr int64_t step = V::byte_width;
   if (t.channels < step) {
-    for (int64_t c = 0; c < t.channels; ++c) {
-      Code best = t.first[c];
-      for (int64_t y = 0; y < t.rows; ++y) {
-        for (int64_t x = 0; x < t.columns; ++x) {
-          const Code code = t.first[y * t.row_step + x * t.column_step + c];
-          best = code > best ? code : best;
+    for (int64_t p = 0; p < t.pixels; ++p) {
+      for (int64_t c = 0; c < t.channels; ++c, ++out) {
+        const Code* first = t.first + p * t.pixel_step + c;
+        Code best = *first;
+        for (int64_t y = 0; y < t.rows; ++y) {
+          for (int64_t x = 0; x < t.columns; ++x) {
+            const Code code = first[y * t.row_step + x * t.column_step];
+            best = code > best ? code : best;
+          }
         }
+        *out = best;
       }
-      out[c] = best;
     }
     return;
   }
-  int64_t c = 0;
-  for (; c + 2 * step <= t.channels; c += 2 * step) {
-    typename V::bytes best = V::load_bytes(t.first + c), other = V::load_bytes(t.first + c + step);
-    for (int64_t y = 0; y < t.rows; ++y) {
-      const Code* row = t.first + y * t.row_step + c;
-      for (int64_t x = 0; x < t.columns; ++x, row += t.column_step) {
-        best = V::template max_bytes<Code>(best, V::load_bytes(row));
-        other = V::template max_bytes<Code>(other, V::load_bytes(row + step));
-      }
+  // Calls body(channel, vectors) for all channels, two vectors or one at a time, the last one overlapping.
+  const auto all_channels = [&](auto&& body) noexcept {
+    int64_t c = 0;
+    for (; c + 2 * step <= t.channels; c += 2 * step) body(c, vector_count<2>{});
+    for (; c < t.channels; c += step) body(c < t.channels - step ? c : t.channels - step, vector_count<1>{});
+  };
+  const bool narrow = t.columns == 3 && t.rows <= 3 && t.pixels > 1;
+  if (narrow && t.pixel_step == t.column_step) {
+    all_channels([&](int64_t c, auto n) noexcept { max_of_three_columns<V, 1, n.value>(t, t.first + c, out + c); });
+  } else if (narrow && t.pixel_step == 2 * t.column_step) {
+    all_channels([&](int64_t c, auto n) noexcept { max_of_three_columns<V, 2, n.value>(t, t.first + c, out + c); });
+  } else {
+    for (int64_t p = 0; p < t.pixels; ++p, out += t.channels) {
+      const Code* first = t.first + p * t.pixel_step;
+      all_channels([&](int64_t c, auto n) noexcept { max_of_window<V, n.value>(t, first + c, out + c); });
     }
-    V::store_bytes(out + c, best);
-    V::store_bytes(out + c + step, other);
-  }
-  for (; c < t.channels; c += step) {
-    if (c > t.channels - step) c = t.channels - step;
-    typename V::bytes best = V::load_bytes(t.first + c);
-    for (int64_t y = 0; y < t.rows; ++y) {
-      const Code* row = t.first + y * t.row_step + c;
-      for (int64_t x = 0; x < t.columns; ++x)
-        best = V::template max_bytes<Code>(best, V::load_bytes(row + x * t.column_step));
-    }
-    V::store_bytes(out + c, best);
   }
 }
 
-// `step` channels: their sums in s32, which up to 2^23 taps cannot overflow.
+// Sums of N * byte_width channels under a window, s32. 16 bits hold 64 sums of two codes.
+template <class V, int N, class Code>
+[[gnu::always_inline]] inline void sum_window(const Code* first, const window_taps<Code>& t,
+                                              typename V::s32 (&sums)[N][4]) noexcept {
+  typename V::s16 pairs[N][2];
+  const auto clear = [&]() noexcept {
+    for (int i = 0; i < N; ++i) pairs[i][0] = pairs[i][1] = V::no_sums();
+  };
+  const auto empty = [&]() noexcept {
+    for (int i = 0; i < N; ++i) {
+      sums[i][0] = V::add(sums[i][0], V::template widened<0>(pairs[i]));
+      sums[i][1] = V::add(sums[i][1], V::template widened<1>(pairs[i]));
+      sums[i][2] = V::add(sums[i][2], V::template widened<2>(pairs[i]));
+      sums[i][3] = V::add(sums[i][3], V::template widened<3>(pairs[i]));
+    }
+  };
+  const bool dense = t.row_step == t.columns * t.column_step;
+  const int64_t rows = dense ? 1 : t.rows, columns = dense ? t.rows * t.columns : t.columns;
+  for (int i = 0; i < N; ++i) sums[i][0] = sums[i][1] = sums[i][2] = sums[i][3] = V::set(0);
+  clear();
+  int room = 64;
+  for (int64_t y = 0; y < rows; ++y) {
+    const Code* pixel = first + y * t.row_step;
+    for (int64_t x = 0; x < columns; x += 2, pixel += 2 * t.column_step) {
+      for (int i = 0; i < N; ++i) {
+        const Code* p = pixel + static_cast<size_t>(i) * V::byte_width;
+        V::template add_two<Code>(pairs[i], V::load_bytes(p),
+                                  x + 1 < columns ? V::load_bytes(p + t.column_step) : V::set_bytes(0));
+      }
+      if (--room > 0) continue;
+      empty();
+      clear();
+      room = 64;
+    }
+  }
+  empty();
+}
+
 template <class V, class Ratios, class Code>
 [[gnu::noinline]] void mean_of(const window_taps<Code>& t, const codes_run& run, const Ratios& ratios,
                                Code* out) noexcept {
@@ -261,51 +361,37 @@ template <class V, class Ratios, class Code>
   const typename V::template narrowing<Code> narrow(run.zero_point, run.codes.min, run.codes.max);
   const typename V::s32 offset =
       V::set(static_cast<int32_t>(static_cast<uint32_t>(t.rows * t.columns) * static_cast<uint32_t>(run.a_zero_point)));
-  const auto finish = [&](typename V::s32 sum) noexcept { return r.rescale(V::sub(sum, offset)); };
-  if (t.channels < step) {
-    int32_t sums[step] = {};
-    Code codes[step];
-    for (int64_t y = 0; y < t.rows; ++y) {
-      for (int64_t x = 0; x < t.columns; ++x) {
-        const Code* pixel = t.first + y * t.row_step + x * t.column_step;
-        for (int64_t i = 0; i < t.channels; ++i) sums[i] += pixel[i];
+  const auto finish = [&](typename V::s32 sum) noexcept { return r.rescale_sum(V::sub(sum, offset)); };
+  for (int64_t p = 0; p < t.pixels; ++p, out += t.channels) {
+    const Code* first = t.first + p * t.pixel_step;
+    if (t.channels < step) {
+      int32_t sums[step] = {};
+      Code codes[step];
+      for (int64_t y = 0; y < t.rows; ++y) {
+        for (int64_t x = 0; x < t.columns; ++x) {
+          const Code* pixel = first + y * t.row_step + x * t.column_step;
+          for (int64_t i = 0; i < t.channels; ++i) sums[i] += pixel[i];
+        }
       }
+      narrow.store(codes, finish(V::load(sums)), finish(V::load(sums + w)), finish(V::load(sums + 2 * w)),
+                   finish(V::load(sums + 3 * w)));
+      for (int64_t i = 0; i < t.channels; ++i) out[i] = codes[i];
+      continue;
     }
-    narrow.store(codes, finish(V::load(sums)), finish(V::load(sums + w)), finish(V::load(sums + 2 * w)),
-                 finish(V::load(sums + 3 * w)));
-    for (int64_t i = 0; i < t.channels; ++i) out[i] = codes[i];
-    return;
-  }
-  for (int64_t at = 0; at < t.channels; at += step) {
-    if (at > t.channels - step) at = t.channels - step;
-    typename V::s32 s0 = V::set(0), s1 = s0, s2 = s0, s3 = s0;
-    for (int64_t y = 0; y < t.rows; ++y) {
-      const Code* pixel = t.first + y * t.row_step + at;
-      for (int64_t x = 0; x < t.columns; ++x, pixel += t.column_step) {
-        s0 = V::add(s0, V::load_codes(pixel));
-        s1 = V::add(s1, V::load_codes(pixel + w));
-        s2 = V::add(s2, V::load_codes(pixel + 2 * w));
-        s3 = V::add(s3, V::load_codes(pixel + 3 * w));
-      }
+    int64_t at = 0;
+    for (; at + 4 * step <= t.channels; at += 4 * step) {
+      typename V::s32 s[4][4];
+      sum_window<V>(first + at, t, s);
+      for (int i = 0; i < 4; ++i)
+        narrow.store(out + at + i * step, finish(s[i][0]), finish(s[i][1]), finish(s[i][2]), finish(s[i][3]));
     }
-    narrow.store(out + at, finish(s0), finish(s1), finish(s2), finish(s3));
+    for (; at < t.channels; at += step) {
+      if (at > t.channels - step) at = t.channels - step;
+      typename V::s32 s[1][4];
+      sum_window<V>(first + at, t, s);
+      narrow.store(out + at, finish(s[0][0]), finish(s[0][1]), finish(s[0][2]), finish(s[0][3]));
+    }
   }
-}
-
-template <class V, class Code>
-[[gnu::noinline]] int64_t sum_of(const Code* codes, size_t n) noexcept {
-  int64_t total = 0;
-  size_t i = 0;
-  while (i + V::width <= n) {
-    const size_t end = n - i > (size_t{1} << 22) ? i + (size_t{1} << 22) : n;
-    typename V::s32 sum = V::set(0);
-    for (; i + V::width <= end; i += V::width) sum = V::add(sum, V::load_codes(codes + i));
-    int32_t lanes[V::width];
-    V::store(lanes, sum);
-    for (size_t k = 0; k < V::width; ++k) total += lanes[k];
-  }
-  for (; i < n; ++i) total += codes[i];
-  return total;
 }
 
 template <class V, class In, class Out>
@@ -319,21 +405,32 @@ void binary(const Code* a, const Code* b, size_t n, const codes_run& run, Code* 
   with_ratios<V>(run, true, [&](const auto& ratios) noexcept { binary_loop<V, Product>(a, b, n, run, ratios, out); });
 }
 template <class V, class Code>
+[[gnu::always_inline]] inline void requantize_rows(const int32_t* sums, const int32_t* bias, size_t rows,
+                                                   size_t channels, const requantizer& r, code_limits codes,
+                                                   Code* out) noexcept {
+  if (r.rule == contract::fixed_double)
+    return requantize_loop<V, fixed_products<V, true>, true>(sums, bias, rows, channels, r, codes, out);
+  if (r.rule == contract::fixed_single)
+    return requantize_loop<V, fixed_products<V, false>, true>(sums, bias, rows, channels, r, codes, out);
+  bool small = true;
+  for (size_t i = 0; i < r.count; ++i) small &= r.ratios[i] < 1.0f;
+  if (small && codes.max - codes.min == 255)  // narrowing saturates to all codes
+    return requantize_loop<V, real_products<V, true>, false>(sums, bias, rows, channels, r, codes, out);
+  requantize_loop<V, real_products<V, false>, true>(sums, bias, rows, channels, r, codes, out);
+}
+template <class V, class Code>
 void requantize_sums(const int32_t* sums, const int32_t* bias, size_t rows, size_t channels, const requantizer& r,
                      code_limits codes, Code* out) noexcept {
   const default_fp_env env;
-  if (rows == 0 || channels == 0) return;
-  if (r.rule != contract::fp32_rne) {
-    if (r.count == 1 && bias == nullptr) {  // one long row; its tail is shorter than that of each row
-      channels *= rows;
-      rows = 1;
+  if (r.count == 1 && bias == nullptr) {  // one multiplier for all: rows as long as a block, and what remains
+    constexpr size_t step = 4 * V::width;
+    const size_t total = rows * channels, whole = total / step * step;
+    if (whole != 0 && channels != step) {
+      requantize_rows<V>(sums, bias, whole / step, step, r, codes, out);
+      return requantize_rows<V>(sums + whole, bias, 1, total - whole, r, codes, out + whole);
     }
-    if (r.rule == contract::fixed_double) return requantize_fixed<V, true>(sums, bias, rows, channels, r, codes, out);
-    return requantize_fixed<V, false>(sums, bias, rows, channels, r, codes, out);
   }
-  if (r.count != 1) return requantize_loop<V, true>(sums, bias, rows, channels, r, codes, out);
-  if (bias != nullptr) return requantize_loop<V, false>(sums, bias, rows, channels, r, codes, out);
-  requantize_loop<V, false>(sums, bias, 1, rows * channels, r, codes, out);
+  requantize_rows<V>(sums, bias, rows, channels, r, codes, out);
 }
 template <class V, class Code>
 void mean(const window_taps<Code>& t, const codes_run& run, Code* out) noexcept {

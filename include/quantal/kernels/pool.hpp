@@ -1,5 +1,5 @@
-// Max and average pooling of NHWC codes: the loop nest over output pixels, free of ISA; a leaf of integer_table does
-// one pixel, all channels at once.
+// Max and average pooling of NHWC codes: the loop nest over output rows, free of ISA; a leaf of integer_table does
+// a run of pixels whose windows are as large (the inside of a row, or a pixel at its edge), all channels at once.
 //
 //   max      the largest code under the window; padding takes no part
 //   average  clamp(round((sum of (code - in_zero_point)) * in_scale / (out_scale * count)) + out_zero_point)
@@ -152,12 +152,17 @@ void pool_row(const pool_plan& p, const integer_table& table, const Code* in, in
   taps.rows = v.count;
   taps.row_step = d.dilation_h * d.in_w * d.channels;
   taps.column_step = d.dilation_w * d.channels;
+  taps.pixel_step = d.stride_w * d.channels;
   int64_t last_count = 0;
   codes_run run;
-  for (int64_t x = 0; x < p.out_w; ++x) {
+  for (int64_t x = 0; x < p.out_w; x += taps.pixels) {
     const tap_range h = taps_of(x, d.kernel_w, d.stride_w, d.dilation_w, d.pad_left, d.in_w, d.pad_right);
     taps.columns = h.count;
     taps.first = in + ((image * d.in_h + v.first) * d.in_w + h.first) * d.channels;
+    // Windows inside the image are neighbours.
+    const int64_t room = d.in_w + d.pad_left - (d.kernel_w - 1) * d.dilation_w - 1;
+    const int64_t inside = room / d.stride_w + 1 < p.out_w ? room / d.stride_w + 1 : p.out_w;
+    taps.pixels = h.count == d.kernel_w ? inside - x : 1;
     Code* to = out + (row * p.out_w + x) * d.channels;
     if (p.average) {
       const int64_t count = d.count_padding ? v.padded * h.padded : v.count * h.count;

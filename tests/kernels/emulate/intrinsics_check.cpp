@@ -67,6 +67,7 @@ void check_conversions() {
   expect(every<uint8_t>(_mm512_cvtepi32_epi8(_mm512_set1_epi32(0x1234)), uint8_t{0x34}), "_mm512_cvtepi32_epi8");
   expect(every<uint8_t>(_mm512_cvtusepi16_epi8(_mm512_set1_epi16(300)), uint8_t{255}), "_mm512_cvtusepi16_epi8");
   expect(every<int32_t>(_mm512_cvtepi8_epi32(_mm_set1_epi8(-3)), -3), "_mm512_cvtepi8_epi32");
+  expect(every<int32_t>(_mm512_cvtepi16_epi32(_mm256_set1_epi16(-300)), -300), "_mm512_cvtepi16_epi32");
   expect(every<int32_t>(_mm512_cvtepu8_epi32(_mm_set1_epi8(-3)), 253), "_mm512_cvtepu8_epi32");
   expect(every<int16_t>(_mm512_cvtepu8_epi16(_mm256_set1_epi8(-3)), int16_t{253}), "_mm512_cvtepu8_epi16");
   expect(every<int16_t>(_mm512_cvtepi8_epi16(_mm256_set1_epi8(-3)), int16_t{-3}), "_mm512_cvtepi8_epi16");

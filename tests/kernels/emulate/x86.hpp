@@ -125,6 +125,10 @@ __m512i widen_to_s32(__m128i x) {
   return map<int32_t, __m512i, From>(x, [](From i) { return int32_t{i}; });
 }
 template <class From>
+__m512i widen_to_s32(__m256i x) {
+  return map<int32_t, __m512i, From>(x, [](From i) { return int32_t{i}; });
+}
+template <class From>
 __m512i widen_to_s16(__m256i x) {
   return map<int16_t, __m512i, From>(x, [](From i) { return int16_t{i}; });
 }
@@ -177,6 +181,7 @@ inline int32_t reduce_add_epi32(__m512i x) {
 #define _mm512_cvtepi32_epi8(x) quantal_emulate::cvtepi32_epi8(x)
 #define _mm512_cvtusepi16_epi8(x) quantal_emulate::cvtusepi16_epi8(x)
 #define _mm512_cvtepi8_epi32(x) quantal_emulate::widen_to_s32<int8_t>(x)
+#define _mm512_cvtepi16_epi32(x) quantal_emulate::widen_to_s32<int16_t>(x)
 #define _mm512_cvtepu8_epi32(x) quantal_emulate::widen_to_s32<uint8_t>(x)
 #define _mm512_cvtepu8_epi16(x) quantal_emulate::widen_to_s16<uint8_t>(x)
 #undef _mm512_fmadd_ps

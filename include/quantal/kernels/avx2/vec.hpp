@@ -48,6 +48,8 @@ struct vec {
   static f32 max(f32 a, f32 b) noexcept { return _mm256_max_ps(a, b); }
   static s32 min(s32 a, s32 b) noexcept { return _mm256_min_epi32(a, b); }
   static s32 max(s32 a, s32 b) noexcept { return _mm256_max_epi32(a, b); }
+  static s32 max_unsigned(s32 a, s32 b) noexcept { return _mm256_max_epu32(a, b); }
+  static s32 load_bits(const float* p) noexcept { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
   static s32 add(s32 a, s32 b) noexcept { return _mm256_add_epi32(a, b); }
   static s32 bit_and(s32 a, s32 b) noexcept { return _mm256_and_si256(a, b); }
   static s32 sub(s32 a, s32 b) noexcept { return _mm256_sub_epi32(a, b); }
@@ -78,22 +80,64 @@ struct vec {
   static bytes max_bytes(bytes a, bytes b) noexcept {
     return Code(-1) < Code(0) ? _mm256_max_epi8(a, b) : _mm256_max_epu8(a, b);
   }
-  // vpshufb looks up 16 entries and gives 0 where bit 7 is set: of 16 lookups one is not 0.
-  struct table_lookup {
-    __m256i part[16];
-    explicit table_lookup(const uint8_t* table) noexcept {
-      for (int i = 0; i < 16; ++i)
-        part[i] = _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table) + i));
-    }
-    bytes apply(bytes x) const noexcept {
-      const __m256i rest = _mm256_set1_epi8(0x70);
-      __m256i found = _mm256_setzero_si256();
-#pragma GCC unroll 16
-      for (int i = 0; i < 16; ++i) {
-        const __m256i at = _mm256_adds_epu8(_mm256_xor_si256(x, _mm256_set1_epi8(static_cast<char>(16 * i))), rest);
-        found = _mm256_or_si256(found, _mm256_shuffle_epi8(part[i], at));
-      }
-      return found;
+  static bytes fence(bytes x) noexcept {
+    __asm__("" : "+x"(x));
+    return x;
+  }
+  static bytes set_bytes(uint8_t x) noexcept { return _mm256_set1_epi8(static_cast<char>(x)); }
+  static bytes broadcast_16(const void* p) noexcept {
+    return _mm256_broadcastsi128_si256(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+  }
+  static bytes exclusive_or(bytes a, bytes b) noexcept { return _mm256_xor_si256(a, b); }
+  static bytes subtract_bytes(bytes a, bytes b) noexcept { return _mm256_sub_epi8(a, b); }
+  static bytes subtract_saturated(bytes a, bytes b) noexcept { return _mm256_subs_epi8(a, b); }
+  // table[x & 15] of each 16 bytes, 0 where bit 7 of x is set.
+  static bytes shuffle_16(bytes table, bytes x) noexcept { return _mm256_shuffle_epi8(table, x); }
+
+  // Adds codes, each of them code_offset too large, to sums.
+  template <class Code>
+  static constexpr int32_t code_offset = Code(-1) < Code(0) ? 128 : 0;
+  template <class Code>
+  static s32 add_codes(s32 sums, bytes codes) noexcept {
+    if constexpr (Code(-1) < Code(0)) codes = _mm256_xor_si256(codes, _mm256_set1_epi8(-128));
+    return _mm256_add_epi32(sums, _mm256_sad_epu8(codes, _mm256_setzero_si256()));
+  }
+
+  // Sums of 16 bits: adds two vectors of codes, place by place. The order of the sums is that of unpacked bytes.
+  using s16 = __m256i;
+  static s16 no_sums() noexcept { return _mm256_setzero_si256(); }
+  template <class Code>
+  static s16 pair_sums(bytes pairs) noexcept {
+    const __m256i ones = _mm256_set1_epi8(1);
+    return Code(-1) < Code(0) ? _mm256_maddubs_epi16(ones, pairs) : _mm256_maddubs_epi16(pairs, ones);
+  }
+  template <class Code>
+  static void add_two(s16 (&sums)[2], bytes a, bytes b) noexcept {
+    sums[0] = _mm256_add_epi16(sums[0], pair_sums<Code>(_mm256_unpacklo_epi8(a, b)));
+    sums[1] = _mm256_add_epi16(sums[1], pair_sums<Code>(_mm256_unpackhi_epi8(a, b)));
+  }
+  // Vector I of the four of s32, places in order.
+  template <int I>
+  static s32 widened(const s16 (&s)[2]) noexcept {
+    return _mm256_cvtepi16_epi32(_mm256_extracti128_si256(s[I % 2], I / 2));
+  }
+
+  // Four vectors of code - zero point, exact: a byte in the low bits of 2^23 is the float 2^23 + byte. Their order is
+  // that of unpacking within 128 bits; narrowing::store_unpacked undoes it.
+  template <class Code>
+  struct centred {
+    f32 zero;
+    explicit centred(int32_t zero_point) noexcept
+        : zero(_mm256_set1_ps(8388608.0f + static_cast<float>(zero_point + (Code(-1) < Code(0) ? 128 : 0)))) {}
+    void operator()(const Code* p, f32 (&x)[4]) const noexcept {
+      const __m256i nothing = _mm256_setzero_si256(), exponent = _mm256_set1_epi16(0x4b00);
+      __m256i codes = load_bytes(p);
+      if constexpr (Code(-1) < Code(0)) codes = _mm256_xor_si256(codes, _mm256_set1_epi8(-128));
+      const __m256i low = _mm256_unpacklo_epi8(codes, nothing), high = _mm256_unpackhi_epi8(codes, nothing);
+      x[0] = _mm256_sub_ps(_mm256_castsi256_ps(_mm256_unpacklo_epi16(low, exponent)), zero);
+      x[1] = _mm256_sub_ps(_mm256_castsi256_ps(_mm256_unpackhi_epi16(low, exponent)), zero);
+      x[2] = _mm256_sub_ps(_mm256_castsi256_ps(_mm256_unpacklo_epi16(high, exponent)), zero);
+      x[3] = _mm256_sub_ps(_mm256_castsi256_ps(_mm256_unpackhi_epi16(high, exponent)), zero);
     }
   };
 
@@ -108,6 +152,7 @@ struct vec {
           low(_mm256_set1_epi8(static_cast<char>(min))),
           high(_mm256_set1_epi8(static_cast<char>(max))) {}
 
+    template <bool Ordered>
     void finish(Code* q, __m256i ab, __m256i cd) const noexcept {
       ab = _mm256_adds_epi16(ab, zero);
       cd = _mm256_adds_epi16(cd, zero);
@@ -119,18 +164,22 @@ struct vec {
         codes = _mm256_packus_epi16(ab, cd);
         if constexpr (Clamped) codes = _mm256_min_epu8(_mm256_max_epu8(codes, low), high);
       }
-      codes = _mm256_permutevar8x32_epi32(codes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+      if constexpr (Ordered) codes = _mm256_permutevar8x32_epi32(codes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(q), codes);
     }
     void store(Code* q, __m256i a, __m256i b, __m256i c, __m256i d) const noexcept {
-      finish(q, _mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
+      finish<true>(q, _mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
+    }
+    // The same of vectors in the order of `centred`.
+    void store_unpacked(Code* q, __m256i a, __m256i b, __m256i c, __m256i d) const noexcept {
+      finish<false>(q, _mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
     }
     // Stores nothing and returns false if a step is below -32767.
     bool store_if_sure(Code* q, __m256i a, __m256i b, __m256i c, __m256i d) const noexcept {
       const __m256i ab = _mm256_packs_epi32(a, b), cd = _mm256_packs_epi32(c, d);
       const __m256i found = _mm256_cmpeq_epi16(_mm256_min_epi16(ab, cd), _mm256_set1_epi16(INT16_MIN));
       if (_mm256_testz_si256(found, found) == 0) return false;
-      finish(q, ab, cd);
+      finish<true>(q, ab, cd);
       return true;
     }
   };

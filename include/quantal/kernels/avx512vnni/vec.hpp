@@ -39,6 +39,8 @@ struct vec {
   static f32 max(f32 a, f32 b) noexcept { return _mm512_max_ps(a, b); }
   static s32 min(s32 a, s32 b) noexcept { return _mm512_min_epi32(a, b); }
   static s32 max(s32 a, s32 b) noexcept { return _mm512_max_epi32(a, b); }
+  static s32 max_unsigned(s32 a, s32 b) noexcept { return _mm512_max_epu32(a, b); }
+  static s32 load_bits(const float* p) noexcept { return _mm512_loadu_si512(p); }
   static s32 add(s32 a, s32 b) noexcept { return _mm512_add_epi32(a, b); }
   static s32 bit_and(s32 a, s32 b) noexcept { return _mm512_and_si512(a, b); }
   static s32 sub(s32 a, s32 b) noexcept { return _mm512_sub_epi32(a, b); }
@@ -69,22 +71,61 @@ struct vec {
   static bytes max_bytes(bytes a, bytes b) noexcept {
     return Code(-1) < Code(0) ? _mm512_max_epi8(a, b) : _mm512_max_epu8(a, b);
   }
-  // vpshufb looks up 16 entries and gives 0 where bit 7 is set: of 16 lookups one is not 0.
-  struct table_lookup {
-    __m512i part[16];
-    explicit table_lookup(const uint8_t* table) noexcept {
-      for (int i = 0; i < 16; ++i)
-        part[i] = _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table) + i));
-    }
-    bytes apply(bytes x) const noexcept {
-      const __m512i rest = _mm512_set1_epi8(0x70);
-      __m512i found = _mm512_setzero_si512();
-#pragma GCC unroll 16
-      for (int i = 0; i < 16; ++i) {
-        const __m512i at = _mm512_adds_epu8(_mm512_xor_si512(x, _mm512_set1_epi8(static_cast<char>(16 * i))), rest);
-        found = _mm512_or_si512(found, _mm512_shuffle_epi8(part[i], at));
-      }
-      return found;
+  static bytes set_bytes(uint8_t x) noexcept { return _mm512_set1_epi8(static_cast<char>(x)); }
+  static bytes broadcast_16(const void* p) noexcept {
+    return _mm512_broadcast_i32x4(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+  }
+  static bytes exclusive_or(bytes a, bytes b) noexcept { return _mm512_xor_si512(a, b); }
+  static bytes subtract_bytes(bytes a, bytes b) noexcept { return _mm512_sub_epi8(a, b); }
+  static bytes subtract_saturated(bytes a, bytes b) noexcept { return _mm512_subs_epi8(a, b); }
+  // table[x & 15] of each 16 bytes, 0 where bit 7 of x is set.
+  static bytes shuffle_16(bytes table, bytes x) noexcept { return _mm512_shuffle_epi8(table, x); }
+
+  // Adds codes, each of them code_offset too large, to sums.
+  template <class Code>
+  static constexpr int32_t code_offset = Code(-1) < Code(0) ? 128 : 0;
+  template <class Code>
+  static s32 add_codes(s32 sums, bytes codes) noexcept {
+    if constexpr (Code(-1) < Code(0)) codes = _mm512_xor_si512(codes, _mm512_set1_epi8(-128));
+    return _mm512_add_epi32(sums, _mm512_sad_epu8(codes, _mm512_setzero_si512()));
+  }
+
+  // Sums of 16 bits: adds two vectors of codes, place by place. The order of the sums is that of unpacked bytes.
+  using s16 = __m512i;
+  static s16 no_sums() noexcept { return _mm512_setzero_si512(); }
+  template <class Code>
+  static s16 pair_sums(bytes pairs) noexcept {
+    const __m512i ones = _mm512_set1_epi8(1);
+    return Code(-1) < Code(0) ? _mm512_maddubs_epi16(ones, pairs) : _mm512_maddubs_epi16(pairs, ones);
+  }
+  template <class Code>
+  static void add_two(s16 (&sums)[2], bytes a, bytes b) noexcept {
+    sums[0] = _mm512_add_epi16(sums[0], pair_sums<Code>(_mm512_unpacklo_epi8(a, b)));
+    sums[1] = _mm512_add_epi16(sums[1], pair_sums<Code>(_mm512_unpackhi_epi8(a, b)));
+  }
+  // Vector I of the four of s32, places in order.
+  template <int I>
+  static s32 widened(const s16 (&s)[2]) noexcept {
+    const __m128i low = _mm512_extracti32x4_epi32(s[0], I), high = _mm512_extracti32x4_epi32(s[1], I);
+    return _mm512_cvtepi16_epi32(_mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1));
+  }
+
+  // Four vectors of code - zero point, exact: a byte in the low bits of 2^23 is the float 2^23 + byte. Their order is
+  // that of unpacking within 128 bits; narrowing::store_unpacked undoes it.
+  template <class Code>
+  struct centred {
+    f32 zero;
+    explicit centred(int32_t zero_point) noexcept
+        : zero(_mm512_set1_ps(8388608.0f + static_cast<float>(zero_point + (Code(-1) < Code(0) ? 128 : 0)))) {}
+    void operator()(const Code* p, f32 (&x)[4]) const noexcept {
+      const __m512i nothing = _mm512_setzero_si512(), exponent = _mm512_set1_epi16(0x4b00);
+      __m512i codes = load_bytes(p);
+      if constexpr (Code(-1) < Code(0)) codes = _mm512_xor_si512(codes, _mm512_set1_epi8(-128));
+      const __m512i low = _mm512_unpacklo_epi8(codes, nothing), high = _mm512_unpackhi_epi8(codes, nothing);
+      x[0] = _mm512_sub_ps(_mm512_castsi512_ps(_mm512_unpacklo_epi16(low, exponent)), zero);
+      x[1] = _mm512_sub_ps(_mm512_castsi512_ps(_mm512_unpackhi_epi16(low, exponent)), zero);
+      x[2] = _mm512_sub_ps(_mm512_castsi512_ps(_mm512_unpacklo_epi16(high, exponent)), zero);
+      x[3] = _mm512_sub_ps(_mm512_castsi512_ps(_mm512_unpackhi_epi16(high, exponent)), zero);
     }
   };
 
@@ -99,6 +140,7 @@ struct vec {
           low(_mm512_set1_epi8(static_cast<char>(min))),
           high(_mm512_set1_epi8(static_cast<char>(max))) {}
 
+    template <bool Ordered>
     void finish(Code* q, __m512i ab, __m512i cd) const noexcept {
       ab = _mm512_adds_epi16(ab, zero);
       cd = _mm512_adds_epi16(cd, zero);
@@ -111,22 +153,33 @@ struct vec {
         if constexpr (Clamped) codes = _mm512_min_epu8(_mm512_max_epu8(codes, low), high);
       }
       const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-      _mm512_storeu_si512(q, _mm512_permutexvar_epi32(order, codes));
+      if constexpr (Ordered) codes = _mm512_permutexvar_epi32(order, codes);
+      _mm512_storeu_si512(q, codes);
     }
     void store(Code* q, __m512i a, __m512i b, __m512i c, __m512i d) const noexcept {
-      finish(q, _mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
+      finish<true>(q, _mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
+    }
+    // The same of vectors in the order of `centred`.
+    void store_unpacked(Code* q, __m512i a, __m512i b, __m512i c, __m512i d) const noexcept {
+      finish<false>(q, _mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
     }
     // Stores nothing and returns false if a step is below -32767.
     bool store_if_sure(Code* q, __m512i a, __m512i b, __m512i c, __m512i d) const noexcept {
       const __m512i ab = _mm512_packs_epi32(a, b), cd = _mm512_packs_epi32(c, d);
       if (_mm512_cmpeq_epi16_mask(_mm512_min_epi16(ab, cd), _mm512_set1_epi16(INT16_MIN)) != 0) return false;
-      finish(q, ab, cd);
+      finish<true>(q, ab, cd);
       return true;
     }
   };
 
   // No expression is contracted across it.
   static f32 fence(f32 x) noexcept {
+#if !defined(QUANTAL_EMULATE)
+    __asm__("" : "+v"(x));
+#endif
+    return x;
+  }
+  static bytes fence(bytes x) noexcept {
 #if !defined(QUANTAL_EMULATE)
     __asm__("" : "+v"(x));
 #endif

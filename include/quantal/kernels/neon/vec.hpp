@@ -34,13 +34,22 @@ struct vec {
     __asm__("" : "+w"(x));
     return x;
   }
+  static s32 fence(s32 x) noexcept {
+    __asm__("" : "+w"(x));
+    return x;
+  }
   static f32 div(f32 a, f32 b) noexcept { return vdivq_f32(a, b); }
   static f32 fma(f32 a, f32 b, f32 c) noexcept { return vfmaq_f32(c, a, b); }
+  static f32 fma_of(const float* x, f32 b, f32 c) noexcept { return fma(load(x), b, c); }
   static f32 fnma(f32 a, f32 b, f32 c) noexcept { return vfmsq_f32(c, a, b); }
   static f32 min(f32 a, f32 b) noexcept { return vminq_f32(a, b); }
   static f32 max(f32 a, f32 b) noexcept { return vmaxq_f32(a, b); }
   static s32 min(s32 a, s32 b) noexcept { return vminq_s32(a, b); }
   static s32 max(s32 a, s32 b) noexcept { return vmaxq_s32(a, b); }
+  static s32 max_unsigned(s32 a, s32 b) noexcept {
+    return vreinterpretq_s32_u32(vmaxq_u32(vreinterpretq_u32_s32(a), vreinterpretq_u32_s32(b)));
+  }
+  static s32 load_bits(const float* p) noexcept { return vreinterpretq_s32_f32(vld1q_f32(p)); }
   static s32 add(s32 a, s32 b) noexcept { return vaddq_s32(a, b); }
   static s32 bit_and(s32 a, s32 b) noexcept { return vandq_s32(a, b); }
   static s32 sub(s32 a, s32 b) noexcept { return vsubq_s32(a, b); }
@@ -66,6 +75,7 @@ struct vec {
   }
 
   static bytes load_bytes(const void* p) noexcept { return vld1q_u8(static_cast<const uint8_t*>(p)); }
+  static bytes set_bytes(uint8_t x) noexcept { return vdupq_n_u8(x); }
   static void store_bytes(void* p, bytes x) noexcept { vst1q_u8(static_cast<uint8_t*>(p), x); }
   template <class Code>
   static bytes max_bytes(bytes a, bytes b) noexcept {
@@ -82,11 +92,67 @@ struct vec {
         for (int k = 0; k < 4; ++k) part[i].val[k] = vld1q_u8(table + 64 * i + 16 * k);
       }
     }
-    bytes apply(bytes x) const noexcept {
+    template <int N>
+    void apply(const uint8_t* from, uint8_t* to) const noexcept {
+      for (int i = 0; i < 16 * N; i += 16) vst1q_u8(to + i, one(vld1q_u8(from + i)));
+    }
+    bytes one(bytes x) const noexcept {
       const uint8x16_t low = vorrq_u8(vqtbl4q_u8(part[0], x), vqtbl4q_u8(part[1], vsubq_u8(x, vdupq_n_u8(64))));
       const uint8x16_t high = vorrq_u8(vqtbl4q_u8(part[2], vsubq_u8(x, vdupq_n_u8(128))),
                                        vqtbl4q_u8(part[3], vsubq_u8(x, vdupq_n_u8(192))));
       return vorrq_u8(low, high);
+    }
+  };
+
+  // Adds codes, each of them code_offset too large, to sums.
+  template <class Code>
+  static constexpr int32_t code_offset = 0;
+  template <class Code>
+  static s32 add_codes(s32 sums, bytes codes) noexcept {
+    if constexpr (Code(-1) < Code(0)) return vpadalq_s16(sums, vpaddlq_s8(vreinterpretq_s8_u8(codes)));
+    return vreinterpretq_s32_u32(vpadalq_u16(vreinterpretq_u32_s32(sums), vpaddlq_u8(codes)));
+  }
+
+  // Sums of 16 bits: adds two vectors of codes, place by place.
+  using s16 = int16x8_t;
+  static s16 no_sums() noexcept { return vdupq_n_s16(0); }
+  template <class Code>
+  static void add_two(s16 (&sums)[2], bytes a, bytes b) noexcept {
+    if constexpr (Code(-1) < Code(0)) {
+      const int8x16_t x = vreinterpretq_s8_u8(a), y = vreinterpretq_s8_u8(b);
+      sums[0] = vaddq_s16(sums[0], vaddl_s8(vget_low_s8(x), vget_low_s8(y)));
+      sums[1] = vaddq_s16(sums[1], vaddl_s8(vget_high_s8(x), vget_high_s8(y)));
+    } else {
+      sums[0] = vaddq_s16(sums[0], vreinterpretq_s16_u16(vaddl_u8(vget_low_u8(a), vget_low_u8(b))));
+      sums[1] = vaddq_s16(sums[1], vreinterpretq_s16_u16(vaddl_u8(vget_high_u8(a), vget_high_u8(b))));
+    }
+  }
+  // Vector I of the four of s32.
+  template <int I>
+  static s32 widened(const s16 (&s)[2]) noexcept {
+    return vmovl_s16(I % 2 == 0 ? vget_low_s16(s[I / 2]) : vget_high_s16(s[I / 2]));
+  }
+
+  // Four vectors of code - zero point.
+  template <class Code>
+  struct centred {
+    int16x8_t zero;
+    explicit centred(int32_t zero_point) noexcept : zero(vdupq_n_s16(static_cast<int16_t>(zero_point))) {}
+    void operator()(const Code* p, f32 (&x)[4]) const noexcept {
+      int16x8_t low, high;
+      if constexpr (Code(-1) < Code(0)) {
+        const int8x16_t codes = vld1q_s8(p);
+        low = vsubq_s16(vmovl_s8(vget_low_s8(codes)), zero);
+        high = vsubq_s16(vmovl_s8(vget_high_s8(codes)), zero);
+      } else {
+        const uint8x16_t codes = vld1q_u8(p);
+        low = vsubq_s16(vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(codes))), zero);
+        high = vsubq_s16(vreinterpretq_s16_u16(vmovl_u8(vget_high_u8(codes))), zero);
+      }
+      x[0] = vcvtq_f32_s32(vmovl_s16(vget_low_s16(low)));
+      x[1] = vcvtq_f32_s32(vmovl_s16(vget_high_s16(low)));
+      x[2] = vcvtq_f32_s32(vmovl_s16(vget_low_s16(high)));
+      x[3] = vcvtq_f32_s32(vmovl_s16(vget_high_s16(high)));
     }
   };
 
@@ -112,6 +178,8 @@ struct vec {
                              vdupq_n_u8(static_cast<uint8_t>(high))));
       }
     }
+    // The same of vectors in the order of `centred`.
+    void store_unpacked(Code* q, s32 a, s32 b, s32 c, s32 d) const noexcept { store(q, a, b, c, d); }
   };
 };
 

@@ -62,7 +62,21 @@ inline min_max min_max_of(const float* x, size_t n) noexcept {
   return m;
 }
 
+template <class Code>
+row_result quantize_row(const float* x, size_t n, row_params_function params_of, Code* q) noexcept {
+  constexpr bool is_signed = Code(-1) < Code(0);
+  const default_fp_env env;
+  row_result r;
+  quantize_run run;
+  run.params = r.params = params_of(min_max_of(x, n), is_signed ? dtype::s8 : dtype::u8);
+  run.codes = is_signed ? code_limits{-127, 127} : code_limits{0, 255};
+  quantize_loop(x, n, run, q);
+  for (size_t i = 0; i < n; ++i) r.sum += q[i];
+  return r;
+}
+
 inline constexpr elementwise_table elementwise{
-    "ref", quantize<int8_t>, quantize<uint8_t>, dequantize<int8_t>, dequantize<uint8_t>, fake_quantize, min_max_of};
+    "ref",         quantize<int8_t>, quantize<uint8_t>,    dequantize<int8_t>,   dequantize<uint8_t>,
+    fake_quantize, min_max_of,       quantize_row<int8_t>, quantize_row<uint8_t>};
 
 }  // namespace quantal::kernels::ref

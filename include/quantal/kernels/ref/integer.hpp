@@ -62,29 +62,34 @@ inline void look_up(const uint8_t* codes, size_t n, const uint8_t* table, uint8_
   for (size_t i = 0; i < n; ++i) out[i] = table[codes[i]];
 }
 
-// Calls body(code) for each tap of a channel.
+// Calls body(code) for each tap of a channel of a pixel.
 template <class Code, class Body>
-void for_each_tap(const window_taps<Code>& t, int64_t channel, Body&& body) noexcept {
+void for_each_tap(const window_taps<Code>& t, int64_t pixel, int64_t channel, Body&& body) noexcept {
+  const Code* first = t.first + pixel * t.pixel_step + channel;
   for (int64_t y = 0; y < t.rows; ++y) {
-    for (int64_t x = 0; x < t.columns; ++x) body(t.first[y * t.row_step + x * t.column_step + channel]);
+    for (int64_t x = 0; x < t.columns; ++x) body(first[y * t.row_step + x * t.column_step]);
   }
 }
 
 template <class Code>
 void max_of(const window_taps<Code>& t, Code* out) noexcept {
-  for (int64_t c = 0; c < t.channels; ++c) {
-    Code best = t.first[c];
-    for_each_tap(t, c, [&](Code x) { best = x > best ? x : best; });
-    out[c] = best;
+  for (int64_t p = 0; p < t.pixels; ++p) {
+    for (int64_t c = 0; c < t.channels; ++c, ++out) {
+      Code best = t.first[p * t.pixel_step + c];
+      for_each_tap(t, p, c, [&](Code x) { best = x > best ? x : best; });
+      *out = best;
+    }
   }
 }
 
 template <class Code>
 void mean_of(const window_taps<Code>& t, const codes_run& run, Code* out) noexcept {
-  for (int64_t c = 0; c < t.channels; ++c) {
-    int64_t sum = 0;
-    for_each_tap(t, c, [&](Code x) { sum += x - run.a_zero_point; });
-    out[c] = static_cast<Code>(rescale_value(saturate_s32(sum), run));
+  for (int64_t p = 0; p < t.pixels; ++p) {
+    for (int64_t c = 0; c < t.channels; ++c, ++out) {
+      int64_t sum = 0;
+      for_each_tap(t, p, c, [&](Code x) { sum += x - run.a_zero_point; });
+      *out = static_cast<Code>(rescale_value(saturate_s32(sum), run));
+    }
   }
 }
 

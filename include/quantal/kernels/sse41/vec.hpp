@@ -40,6 +40,8 @@ struct vec {
   static f32 max(f32 a, f32 b) noexcept { return _mm_max_ps(a, b); }
   static s32 min(s32 a, s32 b) noexcept { return _mm_min_epi32(a, b); }
   static s32 max(s32 a, s32 b) noexcept { return _mm_max_epi32(a, b); }
+  static s32 max_unsigned(s32 a, s32 b) noexcept { return _mm_max_epu32(a, b); }
+  static s32 load_bits(const float* p) noexcept { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
   static s32 add(s32 a, s32 b) noexcept { return _mm_add_epi32(a, b); }
   static s32 bit_and(s32 a, s32 b) noexcept { return _mm_and_si128(a, b); }
   static s32 sub(s32 a, s32 b) noexcept { return _mm_sub_epi32(a, b); }
@@ -69,21 +71,62 @@ struct vec {
   static bytes max_bytes(bytes a, bytes b) noexcept {
     return Code(-1) < Code(0) ? _mm_max_epi8(a, b) : _mm_max_epu8(a, b);
   }
-  // pshufb looks up 16 entries and gives 0 where bit 7 is set: of 16 lookups one is not 0.
-  struct table_lookup {
-    __m128i part[16];
-    explicit table_lookup(const uint8_t* table) noexcept {
-      for (int i = 0; i < 16; ++i) part[i] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table) + i);
-    }
-    bytes apply(bytes x) const noexcept {
-      const __m128i rest = _mm_set1_epi8(0x70);
-      __m128i found = _mm_setzero_si128();
-#pragma GCC unroll 16
-      for (int i = 0; i < 16; ++i) {
-        const __m128i at = _mm_adds_epu8(_mm_xor_si128(x, _mm_set1_epi8(static_cast<char>(16 * i))), rest);
-        found = _mm_or_si128(found, _mm_shuffle_epi8(part[i], at));
-      }
-      return found;
+  static bytes fence(bytes x) noexcept {
+    __asm__("" : "+x"(x));
+    return x;
+  }
+  static bytes set_bytes(uint8_t x) noexcept { return _mm_set1_epi8(static_cast<char>(x)); }
+  static bytes broadcast_16(const void* p) noexcept { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
+  static bytes exclusive_or(bytes a, bytes b) noexcept { return _mm_xor_si128(a, b); }
+  static bytes subtract_bytes(bytes a, bytes b) noexcept { return _mm_sub_epi8(a, b); }
+  static bytes subtract_saturated(bytes a, bytes b) noexcept { return _mm_subs_epi8(a, b); }
+  // table[x & 15] of each 16 bytes, 0 where bit 7 of x is set.
+  static bytes shuffle_16(bytes table, bytes x) noexcept { return _mm_shuffle_epi8(table, x); }
+
+  // Adds codes, each of them code_offset too large, to sums.
+  template <class Code>
+  static constexpr int32_t code_offset = Code(-1) < Code(0) ? 128 : 0;
+  template <class Code>
+  static s32 add_codes(s32 sums, bytes codes) noexcept {
+    if constexpr (Code(-1) < Code(0)) codes = _mm_xor_si128(codes, _mm_set1_epi8(-128));
+    return _mm_add_epi32(sums, _mm_sad_epu8(codes, _mm_setzero_si128()));
+  }
+
+  // Sums of 16 bits: adds two vectors of codes, place by place. The order of the sums is that of unpacked bytes.
+  using s16 = __m128i;
+  static s16 no_sums() noexcept { return _mm_setzero_si128(); }
+  template <class Code>
+  static s16 pair_sums(bytes pairs) noexcept {
+    const __m128i ones = _mm_set1_epi8(1);
+    return Code(-1) < Code(0) ? _mm_maddubs_epi16(ones, pairs) : _mm_maddubs_epi16(pairs, ones);
+  }
+  template <class Code>
+  static void add_two(s16 (&sums)[2], bytes a, bytes b) noexcept {
+    sums[0] = _mm_add_epi16(sums[0], pair_sums<Code>(_mm_unpacklo_epi8(a, b)));
+    sums[1] = _mm_add_epi16(sums[1], pair_sums<Code>(_mm_unpackhi_epi8(a, b)));
+  }
+  // Vector I of the four of s32, places in order.
+  template <int I>
+  static s32 widened(const s16 (&s)[2]) noexcept {
+    return _mm_cvtepi16_epi32(I % 2 == 0 ? s[I / 2] : _mm_srli_si128(s[I / 2], 8));
+  }
+
+  // Four vectors of code - zero point, exact: a byte in the low bits of 2^23 is the float 2^23 + byte. Their order is
+  // that of unpacking within 128 bits; narrowing::store_unpacked undoes it.
+  template <class Code>
+  struct centred {
+    f32 zero;
+    explicit centred(int32_t zero_point) noexcept
+        : zero(_mm_set1_ps(8388608.0f + static_cast<float>(zero_point + (Code(-1) < Code(0) ? 128 : 0)))) {}
+    void operator()(const Code* p, f32 (&x)[4]) const noexcept {
+      const __m128i nothing = _mm_setzero_si128(), exponent = _mm_set1_epi16(0x4b00);
+      __m128i codes = load_bytes(p);
+      if constexpr (Code(-1) < Code(0)) codes = _mm_xor_si128(codes, _mm_set1_epi8(-128));
+      const __m128i low = _mm_unpacklo_epi8(codes, nothing), high = _mm_unpackhi_epi8(codes, nothing);
+      x[0] = _mm_sub_ps(_mm_castsi128_ps(_mm_unpacklo_epi16(low, exponent)), zero);
+      x[1] = _mm_sub_ps(_mm_castsi128_ps(_mm_unpackhi_epi16(low, exponent)), zero);
+      x[2] = _mm_sub_ps(_mm_castsi128_ps(_mm_unpacklo_epi16(high, exponent)), zero);
+      x[3] = _mm_sub_ps(_mm_castsi128_ps(_mm_unpackhi_epi16(high, exponent)), zero);
     }
   };
 
@@ -111,6 +154,10 @@ struct vec {
       _mm_storeu_si128(reinterpret_cast<__m128i*>(q), codes);
     }
     void store(Code* q, __m128i a, __m128i b, __m128i c, __m128i d) const noexcept {
+      finish(q, _mm_packs_epi32(a, b), _mm_packs_epi32(c, d));
+    }
+    // The same of vectors in the order of `centred`.
+    void store_unpacked(Code* q, __m128i a, __m128i b, __m128i c, __m128i d) const noexcept {
       finish(q, _mm_packs_epi32(a, b), _mm_packs_epi32(c, d));
     }
     // Stores nothing and returns false if a step is below -32767.
