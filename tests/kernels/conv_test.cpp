@@ -259,6 +259,27 @@ TEST_CASE("AMX: blocks of a convolution are parts of a row, and none is gathered
   }
 }
 
+TEST_CASE("a column of pixels is a row, strided or not") {
+  for (const std::int64_t length : {2, 9, 150})
+    for (const std::int64_t in_c : {1, 16, 20})
+      for (const std::int64_t kernel : {1, 2, 9})
+        for (const bool strided : {false, true}) {
+          conv_shape s = shape_of(length, in_c, in_c == 16 ? 8 : 20, kernel, 1);
+          s.in_w = s.dilation_w = 1;
+          s.pad_left = s.pad_right = 0;
+          s.groups = in_c == 1 ? 1 : 2;
+          options o;
+          o.strided = strided;
+          problem p = make(s, o);
+          const std::vector<std::uint8_t> wanted = reference(p);
+          for (const auto& [leaf, emulated] : quantal_test::all_leaves<gemm_leaf>()) {
+            CAPTURE(leaf->isa, emulated, length, in_c, kernel, strided, s.stride_h, s.stride_w, s.dilation_h);
+            CHECK(equals_reference(p, wanted, *leaf, 1));
+            CHECK(equals_reference(p, wanted, *leaf, 3, {pick(1, 4), pick(1, 9), pick(1, 3)}));
+          }
+        }
+}
+
 TEST_CASE("every leaf gives the self-test's checksum of convolution") {
   for (const auto& [leaf, emulated] : quantal_test::all_leaves<gemm_leaf>()) {
     CAPTURE(leaf->isa, emulated);

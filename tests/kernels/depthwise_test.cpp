@@ -91,6 +91,15 @@ TEST_CASE("windows of one row, and rows taken apart by their dilation") {
           problem row = make(s, o);
           CHECK(equals_reference(row, *leaf, 1));
           CHECK(equals_reference(row, *leaf, 3, {pick(1, 4), pick(1, 9)}));
+          s = row.d.shape;  // the same as a column
+          s.in_h = s.in_w, s.kernel_h = s.kernel_w, s.stride_h = s.stride_w, s.dilation_h = s.dilation_w;
+          s.pad_top = s.pad_left, s.pad_bottom = s.pad_right;
+          s.in_w = s.kernel_w = s.stride_w = s.dilation_w = 1;
+          s.pad_left = s.pad_right = 0;
+          o.strided = dilation == 2;
+          problem column = make(s, o);
+          CHECK(equals_reference(column, *leaf, 1));
+          CHECK(equals_reference(column, *leaf, 3, {pick(1, 4), pick(1, 9)}));
           s = shape_of(pick(4, 40), pick(1, 20), c, pick(1, 3), kernel, pick(1, 5));
           s.dilation_h = dilation;
           s.stride_h = pick(0, 3) == 0 ? 2 : 1;

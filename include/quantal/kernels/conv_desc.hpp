@@ -28,7 +28,7 @@ struct conv_desc {
   epilogue finish;  // its pointers are read by plan and pack
 };
 
-// What the check leaves: strides filled in, sizes formed.
+// What the check leaves: strides filled in, sizes formed. (In plans a column of pixels has become a row.)
 struct conv_layout {
   conv_shape shape;
   dtype in = dtype::none, weights = dtype::none, out = dtype::none;
@@ -186,6 +186,32 @@ constexpr gemm_shape product_of(const conv_layout& l) noexcept {
   const int64_t rows = l.out_elements == 0 ? 0 : s.batch * l.out_h * l.out_w;
   return {rows, s.group_out(), s.kernel_h * s.kernel_w * s.group_in()};
 }
+
+namespace detail {
+
+// A column of pixels, met by windows of one column, becomes a row: the nests take rows at once, and a row's kernel
+// elements lie side by side. Nothing moves, strides change their names.
+constexpr void lay_down(conv_layout& l) noexcept {
+  const conv_shape old = l.shape;
+  if (old.in_w != 1 || old.in_h < 2 || old.kernel_w != 1 || old.pad_left != 0 || old.pad_right != 0) return;
+  conv_shape& s = l.shape;
+  s.in_w = old.in_h;
+  s.kernel_w = old.kernel_h;
+  s.stride_w = old.stride_h;
+  s.dilation_w = old.dilation_h;
+  s.pad_left = old.pad_top;
+  s.pad_right = old.pad_bottom;
+  s.in_h = s.kernel_h = s.stride_h = s.dilation_h = 1;
+  s.pad_top = s.pad_bottom = 0;
+  l.out_w = l.out_h;
+  l.out_h = 1;
+  l.weight_strides[2] = l.weight_strides[1];
+  l.in_strides = {l.in_strides.image, s.in_w * l.in_strides.row, l.in_strides.row};
+  l.out_strides = {l.out_strides.image, l.out_w * l.out_strides.row, l.out_strides.row};
+  l.residual_strides = {l.residual_strides.image, l.out_w * l.residual_strides.row, l.residual_strides.row};
+}
+
+}  // namespace detail
 
 // Sizes of the parts of a task; 0: chosen by the plan. Results do not depend on them.
 struct conv_tiling {

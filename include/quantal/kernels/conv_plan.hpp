@@ -78,9 +78,11 @@ constexpr bool has_padding(const conv_layout& l) noexcept {
          band_pixels(l.out_w, s.stride_w, s.window_w()) > s.in_w;
 }
 
-// How many groups share a panel: a divisor, so that all panels look alike.
-constexpr int64_t groups_in_panel(const conv_shape& s, int32_t columns) noexcept {
+// How many groups share a panel: a divisor, so that all panels look alike. Half a panel, where it costs half: of n
+// groups that share one, n - 1 of n products are with zeros.
+constexpr int64_t groups_in_panel(const conv_shape& s, const gemm_leaf& leaf) noexcept {
   if (s.groups == 1 || s.group_out() == 0) return s.groups;
+  const int32_t columns = s.group_out() <= leaf.half_columns ? leaf.half_columns : leaf.layout.columns;
   int64_t together = columns / s.group_out() < s.groups ? columns / s.group_out() : s.groups;
   while (together > 1 && s.groups % together != 0) --together;
   return together < 1 ? 1 : together;
@@ -90,7 +92,7 @@ constexpr int64_t groups_in_panel(const conv_shape& s, int32_t columns) noexcept
 constexpr void choose_taps(conv_plan& p) noexcept {
   const gemm_leaf& leaf = *p.leaf;
   const conv_shape& s = p.layout.shape;
-  p.merged_groups = groups_in_panel(s, leaf.layout.columns);
+  p.merged_groups = groups_in_panel(s, leaf);
   const int64_t slice = p.merged_groups * s.group_in();
   const bool whole_pixels = slice == s.in_c && s.dilation_w == 1;
   const auto set_taps = [&](bool merged) {
@@ -243,6 +245,7 @@ inline status plan_conv(const conv_desc& d, const gemm_leaf& leaf, size_t width,
   conv_plan p;
   p.leaf = &leaf;
   if (const status s = check_conv(d, p.layout, bad_channel); s != status::ok) return s;
+  detail::lay_down(p.layout);
   if (forced.rows < 0 || forced.columns < 0 || forced.panels < 0) return status::argument;
   const conv_shape& s = p.layout.shape;
   p.weight_zero_point = d.weights == dtype::u8 ? d.weight_zero_point - 128 : d.weight_zero_point;

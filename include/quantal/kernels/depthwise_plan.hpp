@@ -219,6 +219,7 @@ inline status plan_depthwise(const conv_desc& d, const depthwise_leaf& leaf, siz
                              size_t* bad_channel = nullptr, const conv_tiling& tiling = {}) noexcept {
   depthwise_plan p;
   if (const status s = check_conv(d, p.layout, bad_channel); s != status::ok) return s;
+  detail::lay_down(p.layout);
   const conv_shape& s = p.layout.shape;
   if (s.in_c != s.groups || s.kernel_h > max_gemm_depth / s.kernel_w) return status::shape;
   if (tiling.rows < 0 || tiling.columns < 0) return status::argument;

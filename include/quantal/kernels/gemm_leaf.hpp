@@ -125,6 +125,7 @@ struct gemm_leaf {
   panel_layout layout;
   int32_t rows = 0;           // of a block
   int32_t register_rows = 0;  // a block takes its rows in groups of at most so many, as even as possible; 0: all
+  int32_t half_columns = 0;   // a block of at most so many live columns costs about half; 0: all cost the same
   int32_t panels = 1;         // neighbours that block and store take at once, where no depth is cut
   lhs_form form = lhs_form::u8;
 

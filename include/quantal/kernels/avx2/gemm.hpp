@@ -205,6 +205,7 @@ constexpr gemm_leaf make_gemm() noexcept {
   leaf.layout = layout16;
   leaf.rows = block_rows;
   leaf.register_rows = gemm_rows;
+  leaf.half_columns = 8;
   leaf.wide_from = 2 * gemm_rows + 1;
   leaf.form = lhs_form::s16_centred;
   leaf.prepare = prepare_s16;
