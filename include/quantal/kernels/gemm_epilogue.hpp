@@ -176,10 +176,10 @@ inline void store_portably(const store_args& a, int32_t columns) noexcept {
     detail::store_all_codes(a, columns);
 }
 
-// acc [panels][rows][columns] -> out, by the leaf or portably; then the table, if there is one.
-inline void store_block(const gemm_leaf& leaf, const store_args& a, const uint8_t* table = nullptr) noexcept {
-  const int32_t columns = leaf.layout.columns;
-  if (leaf.store == nullptr || !leaf.store(a)) {
+// What a leaf's store does not do. By itself: a product that its leaf stores need not set up this frame.
+[[gnu::noinline]] inline void finish_portably(const store_args& a, int32_t columns, bool stored,
+                                              const uint8_t* table) noexcept {
+  if (!stored) {
     store_args one = a;
     one.live_columns = columns;
     for (int32_t i = 1; i < a.panels; ++i, next_panel(one, columns)) store_portably(one, columns);
@@ -192,6 +192,12 @@ inline void store_block(const gemm_leaf& leaf, const store_args& a, const uint8_
   for (int32_t i = 0; i < a.rows; ++i, out += a.out_stride) {
     for (int32_t c = 0; c < live; ++c) out[c] = table[out[c]];
   }
+}
+
+// acc [panels][rows][columns] -> out, by the leaf or portably; then the table, if there is one.
+inline void store_block(const gemm_leaf& leaf, const store_args& a, const uint8_t* table = nullptr) noexcept {
+  const bool stored = leaf.store != nullptr && leaf.store(a);
+  if (!stored || table != nullptr) finish_portably(a, leaf.layout.columns, stored, table);
 }
 
 }  // namespace quantal

@@ -37,7 +37,17 @@ namespace detail {
 struct packed_header {  // at the start of the packed weights
   uint32_t magic = 0, version = 0, layout = 0, kind = 0;
   int64_t n = 0, k = 0;
-  uint64_t panel_stride = 0, bytes = 0;
+  uint64_t panel_stride = 0, bytes = 0;  // they follow from the others
+};
+inline constexpr size_t packed_identity = 32;  // bytes of the header that tell packed weights apart
+
+// One block of rows against groups of panels, as many as a block takes; the last group may be smaller.
+struct gemm_groups {
+  block_args block;  // of the first group, but for pointers
+  int64_t count = 0;
+  uint64_t stride = 0;                        // bytes of packed weights
+  int32_t columns = 0, out_bytes = 0;         // of a group, in a row of the output
+  int32_t last_panels = 0, last_columns = 0;  // of the last group, and of its last panel
 };
 
 }  // namespace detail
@@ -54,7 +64,7 @@ struct gemm_plan {
   bool long_sum = false;
   bool overlaps = false;     // a block is stored during the next one
   bool leaf_stores = false;  // every block, and there is no table
-  bool direct = false;       // one block of rows, one task, nothing to correct: run_direct
+  bool direct = false;       // one block of rows, one task, nothing to correct: run_direct, with `groups`
   int64_t lhs_stride = 0, out_stride = 0, residual_stride = 0, rhs_row_stride = 0, rhs_column_stride = 0;
   int32_t lhs_zero_point = 0;
   int32_t folded_zero_point = 0;  // what packing puts into the bias
@@ -72,6 +82,7 @@ struct gemm_plan {
   uint64_t lhs_bytes = 0, out_bytes = 0, residual_bytes = 0;  // what a run reads and writes
   bool more_buffers = false;                                  // residual, zero points or scales of rows
   detail::packed_header header;                               // of its packed weights
+  detail::gemm_groups groups;
 };
 
 inline constexpr uint32_t gemm_plan_magic = 0x4d475151;  // "QQGM"
@@ -223,6 +234,30 @@ constexpr void choose_workspace(gemm_plan& p) noexcept {
   p.task_workspace = p.long_at + (p.long_sum ? round_up(rows * columns * sizeof(int64_t), gemm_alignment) : 0);
 }
 
+// A plan whose one block of rows needs nothing but its leaf's block and store: all that they are told, but pointers.
+constexpr void choose_direct(gemm_plan& p) noexcept {
+  const gemm_leaf& leaf = *p.leaf;
+  p.direct = p.tasks == 1 && p.shape.m <= leaf.rows && p.chunk_steps >= p.steps && !p.wide && !p.overlaps &&
+             !p.long_sum && !p.dynamic_lhs && p.rhs_zero_point == 0 && leaf.begin == nullptr;
+  if (!p.direct) return;
+  gemm_groups& g = p.groups;
+  g.count = divide_up(p.panels, leaf.panels);
+  g.stride = p.panel_stride * static_cast<uint64_t>(leaf.panels);
+  g.columns = leaf.panels * leaf.layout.columns;
+  g.out_bytes = g.columns * (is_code(p.out) ? 1 : 4);
+  g.last_panels = static_cast<int32_t>(p.panels - (g.count - 1) * leaf.panels);
+  g.last_columns = static_cast<int32_t>(p.shape.n - (p.panels - 1) * leaf.layout.columns);
+  block_args& a = g.block;
+  a.row_step = p.in_place ? p.lhs_stride : static_cast<int64_t>(p.lhs_row_bytes);
+  a.tap_count = 1;
+  a.panels = p.store.panels = g.count == 1 ? g.last_panels : leaf.panels;
+  a.live_columns = p.store.live_columns = g.count == 1 ? g.last_columns : leaf.layout.columns;
+  a.steps = p.steps;
+  a.panel_step = p.store.panel_step = static_cast<int64_t>(p.panel_stride);
+  a.live_rows = p.store.rows = static_cast<int32_t>(p.shape.m);
+  a.lhs_unsigned = p.lhs == dtype::u8;
+}
+
 }  // namespace detail
 
 // Checks the description and chooses sizes for `leaf`; `width` is how many tasks can run at once. `out` is untouched on
@@ -255,8 +290,7 @@ inline status plan_gemm(const gemm_desc& d, const gemm_leaf& leaf, size_t width,
   detail::choose_tasks(p, width, forced);
   detail::choose_chunks(p, forced);
   detail::choose_workspace(p);
-  p.direct = p.tasks == 1 && d.shape.m <= p.leaf->rows && p.chunk_steps >= p.steps && !p.wide && !p.overlaps &&
-             !p.long_sum && !p.dynamic_lhs && p.rhs_zero_point == 0 && p.leaf->begin == nullptr;
+  detail::choose_direct(p);
   p.more_buffers = p.residual_bytes > 0 || p.dynamic_lhs || p.row_scales;
   p.header = detail::packed_header_of(p);
   p.magic = gemm_plan_magic;

@@ -26,6 +26,11 @@ struct gemm_buffers {
 namespace detail {
 
 inline constexpr int32_t max_leaf_rows = 64;
+inline constexpr int64_t no_tap = 0;
+
+inline const uint8_t* table_of(const gemm_plan& p, const gemm_buffers& b) noexcept {
+  return p.table ? static_cast<const uint8_t*>(b.packed) + gemm_alignment : nullptr;
+}
 
 // Everything a task needs, for one call.
 struct gemm_call {
@@ -111,9 +116,7 @@ struct gemm_call {
       a.residual = static_cast<const uint8_t*>(b.residual) + row * p.residual_stride + column;
   }
 
-  const uint8_t* table() const noexcept {
-    return p.table ? static_cast<const uint8_t*>(b.packed) + gemm_alignment : nullptr;
-  }
+  const uint8_t* table() const noexcept { return table_of(p, b); }
 
   void task(uint64_t index, uint8_t* scratch) const noexcept;
 };
@@ -171,7 +174,6 @@ struct gemm_task {
   // All row blocks against one chunk of some panels.
   void chunk(const const_panel_parts& parts, int64_t column, int64_t panels, int64_t step0, int64_t steps) noexcept {
     const gemm_leaf& leaf = *p.leaf;
-    static constexpr int64_t no_tap = 0;
     const void* rows[max_leaf_rows];
     const int64_t before = column + (panels - 1) * leaf.layout.columns, left_columns = p.shape.n - before;
     block_args a;
@@ -275,57 +277,52 @@ inline void gemm_call::task(uint64_t index, uint8_t* scratch) const noexcept {
   if (p.leaf->end != nullptr) p.leaf->end();
 }
 
-// A plan with `direct`: its one block of rows meets the panels one group after the other. What gemm_task finds out for
-// each block has been found out by the plan, so a small product costs little more than its leaf.
-inline void run_direct(const gemm_plan& p, const gemm_buffers& b) noexcept {
+// A plan with `direct`: its one block of rows meets the panels, one group after the other. What gemm_task finds out for
+// each block has been found out by the plan, so a small product costs little more than its leaf. By itself, so that
+// nothing of gemm_task takes its registers.
+[[gnu::noinline]] inline void run_direct(const gemm_plan& p, const gemm_buffers& b) noexcept {
   const default_fp_env standard;
   const gemm_leaf& leaf = *p.leaf;
-  const gemm_call call{p, b};
-  const int32_t columns = leaf.layout.columns, live_rows = static_cast<int32_t>(p.shape.m);
-  const int64_t row_step = p.in_place ? p.lhs_stride : static_cast<int64_t>(p.lhs_row_bytes);
-  const bool is_unsigned = p.lhs == dtype::u8, centred = leaf.form == lhs_form::s16_centred;
+  const gemm_groups& g = p.groups;
   uint8_t* scratch = static_cast<uint8_t*>(b.workspace);
+  const uint8_t *codes = static_cast<const uint8_t*>(b.lhs), *row = p.in_place ? codes : scratch;
   const void* rows[max_leaf_rows];
-  const uint8_t *codes = call.lhs_row(0), *row = p.in_place ? codes : scratch;
-  for (int32_t i = 0; i < live_rows; ++i, row += row_step, codes += p.lhs_stride) {
+  for (int64_t i = 0; i < p.shape.m; ++i, row += g.block.row_step, codes += p.lhs_stride) {
     rows[i] = row;
     if (!p.in_place)
-      leaf.prepare(codes, is_unsigned, p.lhs_zero_point, p.shape.k, p.padded_k, const_cast<uint8_t*>(row));
+      leaf.prepare(codes, g.block.lhs_unsigned, p.lhs_zero_point, p.shape.k, p.padded_k, const_cast<uint8_t*>(row));
   }
-  static constexpr int64_t no_tap = 0;
-  const uint8_t* panel = static_cast<const uint8_t*>(b.packed) + packed_prefix;
-  block_args a;
+  block_args a = g.block;
   a.rows = rows;
-  a.row_step = row_step;
   a.taps = &no_tap;
-  a.tap_count = 1;
-  a.panels = leaf.panels;
-  a.steps = p.steps;
-  a.panel_step = static_cast<int64_t>(p.panel_stride);
-  a.live_rows = live_rows;
-  a.live_columns = columns;
-  a.lhs_unsigned = is_unsigned;
   a.acc = reinterpret_cast<int32_t*>(scratch + p.acc_at);
   store_args s = p.store;
-  for (int64_t column = 0; column < p.shape.n; column += leaf.panels * columns) {
-    const int64_t left = p.shape.n - column;
-    if (left < leaf.panels * columns) {
-      a.panels = static_cast<int32_t>(left <= columns ? 1 : divide_up(left, columns));
-      a.live_columns = static_cast<int32_t>(left) - (a.panels - 1) * columns;
-    }
+  s.acc = a.acc;
+  s.out = b.out;
+  if (p.more_buffers) {
+    if (p.row_scales) s.row_scale = b.row_scales;
+    if (p.residual_bytes > 0) s.residual = b.residual;
+  }
+  const uint8_t* panel = static_cast<const uint8_t*>(b.packed) + packed_prefix;
+  for (int64_t left = g.count;;) {
     const const_panel_parts parts = parts_of(panel, leaf.layout);
     a.panel = parts.weights;
     leaf.block(a);
-    s.bias = centred ? parts.raw_bias : parts.bias;
+    s.bias = leaf.form == lhs_form::s16_centred ? parts.raw_bias : parts.bias;
     s.ratio = parts.ratio;
     s.multiplier = parts.multiplier;
     s.real_bias = parts.real_bias;
-    call.set_block(s, a, 0, column);
     if (p.leaf_stores)
       leaf.store(s);
     else
-      store_block(leaf, s, call.table());
-    panel += leaf.panels * a.panel_step;
+      store_block(leaf, s, table_of(p, b));
+    if (--left == 0) return;
+    panel += g.stride;
+    s.out = static_cast<uint8_t*>(s.out) + g.out_bytes;
+    if (s.residual != nullptr) s.residual = static_cast<const uint8_t*>(s.residual) + g.columns;
+    if (left > 1) continue;
+    a.panels = s.panels = g.last_panels;
+    a.live_columns = s.live_columns = g.last_columns;
   }
 }
 
@@ -363,7 +360,7 @@ inline status check_buffers(const gemm_plan& p, const gemm_buffers& b, size_t wi
         overlap(b.workspace, workspace, b.residual, second) || (!same && overlap(b.out, out, b.residual, second)))
       return status::overlap;
   }
-  if (__builtin_memcmp(b.packed, &p.header, sizeof p.header) != 0) return status::plan;
+  if (__builtin_memcmp(b.packed, &p.header, packed_identity) != 0) return status::plan;
   for (int64_t i = 0; zero_points && i < p.shape.m; ++i)
     if (check_zero_point(p.lhs, b.row_zero_points[i]) != status::ok) return status::zero_point;
   for (int64_t i = 0; scales && i < p.shape.m; ++i)

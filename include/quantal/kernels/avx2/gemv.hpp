@@ -21,13 +21,16 @@ inline void prepare_nibbles(const void* codes, bool is_unsigned, int32_t, int64_
   const uint8_t* from = static_cast<const uint8_t*>(codes);
   uint8_t* to = static_cast<uint8_t*>(out);
   const uint8_t mask = is_unsigned ? 0 : 0x80;
-  const __m128i flip = _mm_set1_epi8(static_cast<char>(mask)), nibble = _mm_set1_epi8(15);
+  // Each group of 4 codes twice, the first of them shifted down by a nibble.
+  const __m256i twice = _mm256_setr_epi8(0, 1, 2, 3, 0, 1, 2, 3, 4, 5, 6, 7, 4, 5, 6, 7,  //
+                                         8, 9, 10, 11, 8, 9, 10, 11, 12, 13, 14, 15, 12, 13, 14, 15);
+  const __m256i down = _mm256_setr_epi32(4, 0, 4, 0, 4, 0, 4, 0), nibble = _mm256_set1_epi8(15);
+  const __m256i flip = _mm256_set1_epi8(static_cast<char>(mask));
   int64_t d = 0;
   for (; d + 16 <= k; d += 16) {
-    const __m128i x = _mm_xor_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from + d)), flip);
-    const __m128i high = _mm_and_si128(_mm_srli_epi16(x, 4), nibble), low = _mm_and_si128(x, nibble);
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 2 * d), _mm_unpacklo_epi32(high, low));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 2 * d + 16), _mm_unpackhi_epi32(high, low));
+    const __m256i x = _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from + d)));
+    const __m256i groups = _mm256_shuffle_epi8(_mm256_xor_si256(x, flip), twice);
+    store_ymm(to + 2 * d, _mm256_and_si256(_mm256_srlv_epi32(groups, down), nibble));
   }
   for (; d < padded; ++d) {
     const uint8_t code = d < k ? static_cast<uint8_t>(from[d] ^ mask) : uint8_t{0};
@@ -83,19 +86,19 @@ template <bool First, int32_t Rows, int32_t Panels>
 
 // `steps` (1 .. 8; 8 where they are `Whole`) steps in s16, then into the s32 sums [panel][row][16].
 template <bool Whole, int32_t Rows, int32_t Panels>
-[[gnu::always_inline]] inline void add_steps(int32_t* sums, const uint8_t* const (&row)[Rows], int64_t at,
-                                             const uint8_t* panel, int64_t panel_step, int64_t steps) noexcept {
+[[gnu::always_inline]] inline void add_steps(int32_t* sums, const uint8_t* const (&row)[Rows], const uint8_t* panel,
+                                             int64_t panel_step, int64_t steps) noexcept {
   nibble_sums<Rows, Panels> s;
   if constexpr (Whole) {
-    add_step<true>(s, row, at, panel, panel_step);
+    add_step<true>(s, row, 0, panel, panel_step);
 #pragma GCC unroll 8
-    for (int32_t k = 1; k < 8; ++k) add_step<false>(s, row, at + 8 * k, panel + 64 * k, panel_step);
+    for (int32_t k = 1; k < 8; ++k) add_step<false>(s, row, 8 * k, panel + 64 * k, panel_step);
   } else {
 #pragma GCC unroll 3
     for (int32_t i = 0; i < Rows; ++i)
 #pragma GCC unroll 4
       for (int32_t c = 0; c < 2 * Panels; ++c) s.high[i][c] = s.low[i][c] = _mm256_setzero_si256();
-    for (int64_t k = 0; k < steps; ++k) add_step<false>(s, row, at + 8 * k, panel + 64 * k, panel_step);
+    for (int64_t k = 0; k < steps; ++k) add_step<false>(s, row, 8 * k, panel + 64 * k, panel_step);
   }
   const __m256i sixteen = _mm256_set1_epi16(16), one = _mm256_set1_epi16(1);
 #pragma GCC unroll 3
@@ -108,33 +111,30 @@ template <bool Whole, int32_t Rows, int32_t Panels>
     }
 }
 
-// `Rows` rows times `Panels` panels, the first of which is `first`.
+// `Rows` rows times `Panels` panels, the first of which is `first`. A product has one tap.
 template <int32_t Rows, int32_t Panels>
 inline void nibble_panels(const block_args& a, int32_t first) noexcept {
   const uint8_t* panel = static_cast<const uint8_t*>(a.panel) + first * a.panel_step;
   int32_t* sums = a.acc + first * Rows * 16;
   if (!a.accumulate)
     for (int32_t i = 0; i < Rows * Panels * 16; i += 8) store_ymm(sums + i, fenced(_mm256_setzero_si256()));
-  const bool far = a.steps >= 512;  // deep panels come from L3 or memory; nearer ones are slowed by prefetching
-  const int64_t bytes = a.steps * 8, whole = bytes & ~int64_t{63};
-  for (int32_t t = 0; t < a.tap_count; ++t) {
-    const uint8_t* row[Rows];
+  const uint8_t* row[Rows];
 #pragma GCC unroll 3
-    for (int32_t i = 0; i < Rows; ++i) row[i] = static_cast<const uint8_t*>(a.rows[i]) + a.taps[t];
-    int64_t at = 0;
-    for (; at < whole; at += 64, panel += 512) {
-      if (far)
-        for (int32_t i = 0; i < Panels * 512; i += 64)
-          _mm_prefetch(reinterpret_cast<const char*>(panel + i / 512 * a.panel_step + 4096 + i % 512), _MM_HINT_T0);
-      add_steps<true, Rows, Panels>(sums, row, at, panel, a.panel_step, 8);
-    }
-    if (at == bytes) continue;
-    add_steps<false, Rows, Panels>(sums, row, at, panel, a.panel_step, (bytes - at) / 8);
-    panel += (bytes - at) * 8;
+  for (int32_t i = 0; i < Rows; ++i) row[i] = static_cast<const uint8_t*>(a.rows[i]);
+  const bool far = a.steps >= 512;  // deep panels come from L3 or memory; nearer ones are slowed by prefetching
+  int64_t left = a.steps;
+  for (; left >= 8; left -= 8, panel += 512) {
+    if (far)
+      for (int32_t i = 0; i < Panels * 512; i += 64)
+        _mm_prefetch(reinterpret_cast<const char*>(panel + i / 512 * a.panel_step + 4096 + i % 512), _MM_HINT_T0);
+    add_steps<true, Rows, Panels>(sums, row, panel, a.panel_step, 8);
+#pragma GCC unroll 3
+    for (int32_t i = 0; i < Rows; ++i) row[i] += 64;
   }
+  if (left > 0) add_steps<false, Rows, Panels>(sums, row, panel, a.panel_step, left);
 }
 
-inline void block_nibbles(const block_args& a) noexcept {
+[[gnu::noinline]] inline void block_many_nibbles(const block_args& a) noexcept {
   int32_t i = 0;
   if (a.live_rows == 3) {
     for (; i < a.panels; ++i) nibble_panels<3, 1>(a, i);
@@ -144,6 +144,9 @@ inline void block_nibbles(const block_args& a) noexcept {
     for (; i + 2 <= a.panels; i += 2) nibble_panels<1, 2>(a, i);
     if (i < a.panels) nibble_panels<1, 1>(a, i);
   }
+}
+inline void block_nibbles(const block_args& a) noexcept {
+  return a.live_rows == 1 && a.panels == 1 ? nibble_panels<1, 1>(a, 0) : block_many_nibbles(a);
 }
 
 // Several panels' blocks. By itself, so that one panel's block does not set up its frame.

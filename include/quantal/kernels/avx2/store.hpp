@@ -98,7 +98,7 @@ inline __m256i row_codes(const store_args& a, const code_scale& s, int32_t row) 
 }
 
 template <bool Unsigned, second_input Second>
-inline void store_codes(const store_args& a) noexcept {
+inline bool store_codes(const store_args& a) noexcept {
   code_scale s;
   for (int32_t half = 0; half < 2; ++half) {
     s.bias[half] = load_ymm(a.bias + 8 * half);
@@ -124,11 +124,12 @@ inline void store_codes(const store_args& a) noexcept {
     store_bytes(to, _mm256_castsi256_si128(codes), a.live_columns);
     if (two) store_bytes(to + a.out_stride, _mm256_extracti128_si256(codes, 1), a.live_columns);
   }
+  return true;
 }
 
 // Product: of fixed_simd.hpp. Sums of two products saturate to s32, s32 to s16 to codes.
 template <bool Unsigned, class Product>
-inline void store_fixed(const store_args& a) noexcept {
+inline bool store_fixed(const store_args& a) noexcept {
   using lanes = fixed_lanes;
   const Product first[2] = {Product(a.multiplier), Product(a.multiplier + 8)}, other(&a.residual_multiplier, 0);
   const __m256i bias[2] = {load_ymm(a.bias), load_ymm(a.bias + 8)};
@@ -161,6 +162,7 @@ inline void store_fixed(const store_args& a) noexcept {
       codes = _mm_min_epi8(_mm_max_epi8(_mm_packs_epi16(left, right), low), high);
     store_bytes(to, codes, a.live_columns);
   }
+  return true;
 }
 
 // Lanes below `live` of 8: all ones.
@@ -168,7 +170,7 @@ inline __m256i lanes_below(int32_t live) noexcept {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(live), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
 
-inline void store_sums(const store_args& a) noexcept {
+[[gnu::noinline]] inline bool store_sums(const store_args& a) noexcept {
   int32_t* to = static_cast<int32_t*>(a.out);
   const __m256i bias0 = load_ymm(a.bias), bias1 = load_ymm(a.bias + 8);
   const __m256i mask0 = lanes_below(a.live_columns), mask1 = lanes_below(a.live_columns - 8);
@@ -177,6 +179,7 @@ inline void store_sums(const store_args& a) noexcept {
     if (a.live_columns > 8)
       _mm256_maskstore_epi32(to + 8, mask1, _mm256_add_epi32(load_ymm(a.acc + 16 * i + 8), bias1));
   }
+  return true;
 }
 
 inline __m256 real8(const store_args& a, int32_t row, int32_t at) noexcept {
@@ -187,40 +190,30 @@ inline __m256 real8(const store_args& a, int32_t row, int32_t at) noexcept {
   return a.real_bias == nullptr ? x : _mm256_add_ps(x, _mm256_loadu_ps(a.real_bias + at));
 }
 
-inline void store_reals(const store_args& a) noexcept {
+[[gnu::noinline]] inline bool store_reals(const store_args& a) noexcept {
   float* to = static_cast<float*>(a.out);
   const __m256i mask0 = lanes_below(a.live_columns), mask1 = lanes_below(a.live_columns - 8);
   for (int32_t i = 0; i < a.rows; ++i, to += a.out_stride) {
     _mm256_maskstore_ps(to, mask0, real8(a, i, 0));
     if (a.live_columns > 8) _mm256_maskstore_ps(to + 8, mask1, real8(a, i, 8));
   }
+  return true;
 }
 
 template <bool Unsigned>
-inline void store_codes_of(const store_args& a) noexcept {
-  if (a.rule == contract::fixed_double)
-    store_fixed<Unsigned, simd::rounded_twice<fixed_lanes>>(a);
-  else if (a.rule == contract::fixed_single)
-    store_fixed<Unsigned, simd::rounded_once<fixed_lanes>>(a);
-  else if (a.residual_type == dtype::none)
-    store_codes<Unsigned, second_input::none>(a);
-  else if (a.residual_type == dtype::u8)
-    store_codes<Unsigned, second_input::u8>(a);
-  else
-    store_codes<Unsigned, second_input::s8>(a);
+inline bool store_codes_of(const store_args& a) noexcept {
+  if (a.rule == contract::fixed_double) return store_fixed<Unsigned, simd::rounded_twice<fixed_lanes>>(a);
+  if (a.rule == contract::fixed_single) return store_fixed<Unsigned, simd::rounded_once<fixed_lanes>>(a);
+  if (a.residual_type == dtype::none) return store_codes<Unsigned, second_input::none>(a);
+  if (a.residual_type == dtype::u8) return store_codes<Unsigned, second_input::u8>(a);
+  return store_codes<Unsigned, second_input::s8>(a);
 }
 
 inline bool store_block(const store_args& a) noexcept {
   if (a.rows == 0) return true;
-  if (a.type == dtype::u8)
-    store_codes_of<true>(a);
-  else if (a.type == dtype::s8)
-    store_codes_of<false>(a);
-  else if (a.type == dtype::f32)
-    store_reals(a);
-  else
-    store_sums(a);
-  return true;
+  if (a.type == dtype::u8) return store_codes_of<true>(a);
+  if (a.type == dtype::s8) return store_codes_of<false>(a);
+  return a.type == dtype::f32 ? store_reals(a) : store_sums(a);
 }
 
 }  // namespace QUANTAL_KERNEL_COPY
