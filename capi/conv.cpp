@@ -14,11 +14,8 @@ namespace {
 struct conv2d_family {
   using plan_type = conv_plan;
   static constexpr plan_kind kind = plan_kind::conv2d;
-  static bool is_kernel(const gemm_leaf* leaf) noexcept {
-    std::size_t count = 0;
-    const gemm_leaf* const* list = gemm_leaves(count);
-    return among(leaf, list, count);
-  }
+  static bool is_kernel(const gemm_leaf* leaf) noexcept { return is_gemm_leaf(leaf); }
+  static bool knows(const char* kernel) noexcept { return kernel == nullptr || gemm_leaf_of(kernel) != nullptr; }
   static status plan(const conv_desc& d, const char* kernel, std::size_t width, conv_plan& out,
                      std::size_t* channel) noexcept {
     conv_layout layout;
@@ -41,14 +38,8 @@ struct conv2d_family {
 struct depthwise_family {
   using plan_type = depthwise_plan;
   static constexpr plan_kind kind = plan_kind::depthwise;
-  static bool is_kernel(const depthwise_leaf* leaf) noexcept {
-    std::size_t count = 0;
-    const depthwise_leaf* const* list = depthwise_leaves(count);
-    for (std::size_t i = 0; i < count; ++i) {
-      if (leaf != nullptr && (leaf == list[i] || leaf == list[i]->plain_3x3)) return true;
-    }
-    return false;
-  }
+  static bool is_kernel(const depthwise_leaf* leaf) noexcept { return is_depthwise_leaf(leaf); }
+  static bool knows(const char* kernel) noexcept { return kernel == nullptr || depthwise_leaf_of(kernel) != nullptr; }
   static status plan(const conv_desc& d, const char* kernel, std::size_t width, depthwise_plan& out,
                      std::size_t* channel) noexcept {
     if (kernel != nullptr) {
@@ -97,7 +88,26 @@ std::int32_t to_core(const quantal_conv_desc& d, conv_desc& to) noexcept {
   return read_epilogue(d.epilogue, to.out, to.finish);
 }
 
-std::string field_of(const quantal_conv_desc& d, std::int32_t code, std::size_t channel) {
+// The tensor whose strides, or whose size where it is dense, are at fault.
+std::string tensor_at_fault(const conv_desc& d, status code) {
+  const conv_shape& s = d.shape;
+  const auto given = [](const image_strides& x) { return x.image != 0 || x.row != 0 || x.pixel != 0; };
+  const auto bad = [&](std::int64_t h, std::int64_t w, std::int64_t c, image_strides strides) {
+    std::uint64_t elements = 0;
+    return detail::resolve_strides(s.batch, h, w, c, strides, elements) == code;
+  };
+  if (bad(s.in_h, s.in_w, s.in_c, d.in_strides)) return given(d.in_strides) ? "in_strides" : "batch, in_h, in_w, in_c";
+  if (bad(s.out_h(), s.out_w(), s.out_c, d.out_strides)) return given(d.out_strides) ? "out_strides" : "batch, out_c";
+  if (bad(s.out_h(), s.out_w(), s.out_c, d.residual_strides)) return "residual_strides";
+  for (const std::int64_t x : d.weight_strides) {
+    if (x != 0) return "weight_strides";
+  }
+  return "kernel_h, kernel_w, in_c, out_c";
+}
+
+// The field behind a planner's status; `to` is the description as the planner got it.
+template <class Family>
+std::string field_of(const quantal_conv_desc& d, const conv_desc& to, std::int32_t code, std::size_t channel) {
   const auto code_type = [](std::int32_t t) { return t == QUANTAL_S8 || t == QUANTAL_U8; };
   const auto inside = [](std::int32_t z, std::int32_t t) {
     return t == QUANTAL_U8 ? z >= 0 && z <= 255 : z >= -128 && z <= 127;
@@ -122,25 +132,42 @@ std::string field_of(const quantal_conv_desc& d, std::int32_t code, std::size_t 
                          {"pad_bottom", d.pad_bottom, 0},
                          {"pad_right", d.pad_right, 0},
                          {"groups", d.groups, 1}};
+  const conv_shape& shape = to.shape;
   switch (code) {
     case QUANTAL_E_DTYPE:
-      return !code_type(d.in_dtype) ? "in_dtype" : !code_type(d.weight_dtype) ? "weight_dtype" : "out_dtype";
+      if (!code_type(d.in_dtype)) return "in_dtype";
+      if (!code_type(d.weight_dtype)) return "weight_dtype";
+      if (!code_type(d.out_dtype) && d.out_dtype != QUANTAL_S32 && d.out_dtype != QUANTAL_F32) return "out_dtype";
+      break;
     case QUANTAL_E_SHAPE:
       for (const named& n : sizes) {
         if (n.value < n.least) return n.name;
       }
-      return d.in_c % d.groups != 0 || d.out_c % d.groups != 0 ? "groups" : "kernel_h, kernel_w";
-    case QUANTAL_E_STRIDE: return "in_strides, out_strides, residual_strides or weight_strides";
+      if (d.in_c % d.groups != 0 || d.out_c % d.groups != 0) return "groups";
+      if (d.in_h + d.pad_top + d.pad_bottom < shape.window_h()) return "kernel_h";
+      if (d.in_w + d.pad_left + d.pad_right < shape.window_w()) return "kernel_w";
+      return Family::kind == plan_kind::depthwise && d.in_c != d.groups ? "groups" : "kernel_h, kernel_w, in_c";
+    case QUANTAL_E_STRIDE: return tensor_at_fault(to, status::stride);
+    case QUANTAL_E_OVERFLOW:
+      for (const named& n : sizes) {
+        if (n.value > INT32_MAX) return n.name;
+      }
+      if (d.kernel_h > INT32_MAX / d.dilation_h) return "dilation_h";
+      if (d.kernel_w > INT32_MAX / d.dilation_w) return "dilation_w";
+      return tensor_at_fault(to, status::overflow);
     case QUANTAL_E_ZERO_POINT:
       if (!inside(d.in_zero_point, d.in_dtype)) return "in_zero_point";
-      return !inside(d.weight_zero_point, d.weight_dtype) ? "weight_zero_point" : "epilogue.zero_point";
-    case QUANTAL_E_SCALE: return "epilogue.ratios[" + std::to_string(channel) + "]";
-    case QUANTAL_E_RANGE: return "epilogue, channel " + std::to_string(channel);
-    case QUANTAL_E_COUNT: return "epilogue.count";
-    case QUANTAL_E_CONTRACT: return "epilogue.contract";
-    case QUANTAL_E_UNSUPPORTED: return d.kernel != nullptr ? "kernel" : "epilogue or groups";
-    default: return "desc";
+      if (!inside(d.weight_zero_point, d.weight_dtype)) return "weight_zero_point";
+      break;
+    case QUANTAL_E_UNSUPPORTED:
+      if (!Family::knows(d.kernel)) return "kernel";
+      if (check_epilogue(to.finish, to.out, static_cast<std::size_t>(shape.out_c)) == status::ok &&
+          !to.finish.row_scales)
+        return "weight_zero_point";
+      break;
+    default: break;
   }
+  return epilogue_field(d.epilogue, d.out_dtype, code, channel);
 }
 
 template <class Family>
@@ -167,13 +194,14 @@ std::int32_t plan_init(void* memory, std::size_t bytes, const quantal_conv_desc*
     if (const std::int32_t s = plan_memory<plan_type>(memory, bytes); s != QUANTAL_OK)
       return plan_failure(s, "plan", diag);
     conv_desc to;
-    if (const std::int32_t s = to_core(d, to); s != QUANTAL_OK) return plan_failure(s, "epilogue", diag);
-    if (d.threads > 65536) return plan_failure(QUANTAL_E_ARGUMENT, "threads", diag);
+    if (const std::int32_t s = to_core(d, to); s != QUANTAL_OK)
+      return plan_failure(s, epilogue_field(d.epilogue, d.out_dtype, s, no_channel), diag);
+    if (d.threads > max_threads) return plan_failure(QUANTAL_E_ARGUMENT, "threads", diag);
     const std::size_t width = d.threads == 0 ? 1 : d.threads;
     plan_type plan;
-    std::size_t channel = 0;
+    std::size_t channel = no_channel;
     const std::int32_t s = code_of(Family::plan(to, d.kernel, width, plan, &channel));
-    if (s != QUANTAL_OK) return plan_failure(s, field_of(d, s, channel), diag);
+    if (s != QUANTAL_OK) return plan_failure(s, field_of<Family>(d, to, s, channel), diag);
     store_plan(memory, Family::kind, plan, width);
     return QUANTAL_OK;
   });
@@ -194,9 +222,6 @@ std::int32_t pack(const void* memory, const quantal_weights* weights, void* pack
       return plan_failure(s, "weights.epilogue", diag);
     if (!aligned4(w.bias) || w.real_bias != nullptr) return plan_failure(QUANTAL_E_ARGUMENT, "weights.bias", diag);
     if (w.data != nullptr && w.bytes < l.weight_elements) return plan_failure(QUANTAL_E_BUFFER, "weights.bytes", diag);
-    if (packed != nullptr && bytes >= p->packed_bytes &&
-        detail::overlap(w.data, l.weight_elements, packed, p->packed_bytes))
-      return plan_failure(QUANTAL_E_OVERLAP, "packed", diag);
     const status s = Family::pack(*p, w.data, w.bias, e, packed, bytes);
     return s == status::ok ? QUANTAL_OK : plan_failure(code_of(s), pack_field(s, packed, w.data), diag);
   });

@@ -12,6 +12,7 @@
 
 #include "guard.hpp"
 #include "quantal/base/parallel.hpp"
+#include "quantal/kernels/isa_kernels.hpp"
 #include "quantal/kernels/ref/epilogue.hpp"
 
 namespace quantal::capi {
@@ -96,13 +97,26 @@ std::int32_t read_plan(const void* memory, plan_kind kind, const Plan*& plan, Is
   return QUANTAL_OK;
 }
 
-template <class Leaf>
-bool among(const Leaf* leaf, const Leaf* const* list, std::size_t count) noexcept {
-  for (std::size_t i = 0; i < count; ++i) {
-    if (list[i] == leaf) return true;
+// Is it a kernel of this build, or one that such a kernel leaves some work to? (Asks neither CPU nor system: plan_init
+// has.)
+inline bool is_gemm_leaf(const gemm_leaf* leaf) noexcept {
+  for (const isa_row& row : isa_list) {
+    const isa_kernels* own = compiled_kernels(row.id);
+    if (leaf == nullptr || own == nullptr || own->gemm == nullptr) continue;
+    if (leaf == own->gemm || leaf == own->gemm->few_rows) return true;
   }
   return false;
 }
+inline bool is_depthwise_leaf(const depthwise_leaf* leaf) noexcept {
+  for (const isa_row& row : isa_list) {
+    const isa_kernels* own = compiled_kernels(row.id);
+    if (leaf == nullptr || own == nullptr || own->depthwise == nullptr) continue;
+    if (leaf == own->depthwise || leaf == own->depthwise->plain_3x3) return true;
+  }
+  return false;
+}
+
+inline constexpr std::uint64_t max_threads = 65536;
 
 // The caller's threads; null: none.
 inline std::int32_t read_parallel(const quantal_parallel* in, parallel_for& out) noexcept {
@@ -110,7 +124,7 @@ inline std::int32_t read_parallel(const quantal_parallel* in, parallel_for& out)
   quantal_parallel p;
   if (const std::int32_t s = read_struct(in, p, sizeof(quantal_parallel), 0); s != QUANTAL_OK) return s;
   if (p.call == nullptr) return QUANTAL_E_NULL;
-  if (p.threads > 65536) return QUANTAL_E_ARGUMENT;
+  if (p.threads > max_threads) return QUANTAL_E_ARGUMENT;
   out = {p.context, p.call, p.threads == 0 ? 1 : static_cast<std::size_t>(p.threads)};
   return QUANTAL_OK;
 }
@@ -122,13 +136,17 @@ inline bool aligned4(const void* p) noexcept {
   return reinterpret_cast<std::uintptr_t>(p) % 4 == 0;
 }
 
+// The field of the epilogue behind a planner's status; `channel`: what the planner called bad, if anything.
+inline constexpr std::size_t no_channel = static_cast<std::size_t>(-1);
+std::string epilogue_field(const quantal_epilogue* from, std::int32_t out, std::int32_t code, std::size_t channel);
+
 // The field behind a packer's status.
 inline const char* pack_field(status s, const void* packed, const void* weights) noexcept {
-  if (s == status::buffer || s == status::scratch || packed == nullptr) return "packed";
+  if (s == status::buffer || s == status::scratch || s == status::overlap || packed == nullptr) return "packed";
   return s == status::null_pointer && weights == nullptr ? "weights.data" : "weights.epilogue";
 }
 
-// A failure of a planner: the status with a message that names field and index.
+// A failure of a planner: the status with a message that names field and index, and what to do.
 std::int32_t plan_failure(std::int32_t code, const std::string& field, quantal_diag* diag) noexcept;
 
 }  // namespace quantal::capi

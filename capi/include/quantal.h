@@ -385,13 +385,14 @@ enum {
   QUANTAL_DYNAMIC_LHS = 64     /* quantal_gemm_desc: each run brings the zero point of every lhs row */
 };
 
-/* What happens to the s32 sum (with its bias). 8-bit out: all of it; F32 out: ratios; S32 out: no epilogue (NULL). */
+/* What happens to the s32 sum (with its bias). 8-bit out: all of it; F32 out: ratios, clamp; S32 out: no epilogue (NULL,
+   anything else is UNSUPPORTED). */
 typedef struct quantal_epilogue {
   uint32_t struct_size;
   uint32_t flags;
   int32_t contract;
   int32_t zero_point;          /* of the output */
-  int32_t min, max;            /* with QUANTAL_CLAMP: lowest and highest code */
+  int32_t min, max;            /* with QUANTAL_CLAMP: lowest and highest code; F32 out: number (ReLU6: 0, 6) */
   const float *ratios;         /* [count] FP32_RNE and F32 out: input scale * weight scale / output scale */
   const quantal_multiplier *multipliers; /* [count] the fixed contracts */
   uint64_t count;              /* 1, or one per output channel */
@@ -417,7 +418,7 @@ typedef struct quantal_gemm_desc {
   int64_t lhs_stride, out_stride, residual_stride;  /* between rows; 0: dense */
   int64_t rhs_row_stride, rhs_column_stride;        /* 0, 0: dense [k, n] */
   const quantal_epilogue *epilogue;
-  const char *kernel;          /* an ISA's name: force its kernel; NULL: the best */
+  const char *kernel;          /* an ISA's name: its kernel, or its nearest ancestor's, also past QUANTAL_ISA; NULL: the best */
 } quantal_gemm_desc;
 
 /* NHWC. in [batch, in_h, in_w, in_c], weights [out_c, kernel_h, kernel_w, in_c / groups], out [batch, out_h, out_w, out_c]
@@ -497,7 +498,8 @@ typedef struct quantal_parallel {
 /* plan_size: bytes and alignment of a plan. plan_init: errors leave the memory as it was; diag says which field, which
    index. Errors: STRUCT_SIZE, VERSION, FLAGS, NULL, DTYPE, SHAPE, STRIDE, OVERFLOW, ZERO_POINT, SCALE, RANGE, COUNT, CONTRACT,
    UNSUPPORTED (a kernel this CPU or build has not), BUFFER and ARGUMENT (plan memory short or misaligned).
-   pack: BUFFER (weights or packed memory short), SCRATCH (packed memory misaligned), PLAN, and those of the epilogue.
+   pack: BUFFER (weights or packed memory short), SCRATCH (packed memory misaligned), ARGUMENT (a bias misaligned), OVERLAP (packed
+   memory with what is read), PLAN (another epilogue than the description's), and those of the epilogue.
    run: STATE (memory that was never initialised), PLAN (not a plan of this kind, corrupt, from another process; packed weights
    of another plan), NULL, BUFFER, OVERLAP, SCRATCH (workspace missing, short, misaligned), ARGUMENT (alignment of 4-byte data).
    No error of pack or run has written anything. */

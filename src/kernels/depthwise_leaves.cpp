@@ -34,7 +34,10 @@ const depthwise_leaf* const* depthwise_leaves(size_t& count) noexcept {
 
 const depthwise_leaf* depthwise_leaf_of(const char* name) noexcept {
   isa id = isa::ref;
-  return name != nullptr && find_isa(name, id) ? leaf_on(id) : nullptr;
+  if (name == nullptr || !find_isa(name, id) || compiled_kernels(id) == nullptr || !offers(features(), id))
+    return nullptr;
+  while (leaf_on(id) == nullptr) id = parent_of(id);  // ends at ref
+  return leaf_on(id);
 }
 
 const depthwise_leaf& best_depthwise_leaf(bool wide_weights) noexcept {

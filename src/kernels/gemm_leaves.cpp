@@ -24,8 +24,12 @@ struct leaf_list {
 
 leaf_list list_leaves() noexcept {
   leaf_list list;
-  for (const isa_row& row : isa_list)
-    if (can_run(row.id)) list.leaves[list.count++] = own_leaf(row.id);
+  size_t count = 0;
+  const isa_state* states = isa_states(count);
+  for (size_t i = 0; i < count; ++i) {
+    const isa_state& s = states[i];
+    if ((s.allowed || s.id != isa::amx) && can_run(s.id)) list.leaves[list.count++] = own_leaf(s.id);
+  }
   return list;
 }
 
@@ -44,7 +48,10 @@ const gemm_leaf* const* gemm_leaves(size_t& count) noexcept {
 
 const gemm_leaf* gemm_leaf_of(const char* name) noexcept {
   isa id = isa::ref;
-  return name != nullptr && find_isa(name, id) && can_run(id) ? own_leaf(id) : nullptr;
+  if (name == nullptr || !find_isa(name, id) || compiled_kernels(id) == nullptr || !offers(features(), id))
+    return nullptr;
+  if (own_leaf(id) != nullptr) return can_run(id) ? own_leaf(id) : nullptr;  // AMX: or refused by the system
+  return &choose_leaf(id);
 }
 
 const gemm_leaf& best_gemm_leaf() noexcept {

@@ -133,6 +133,7 @@ static int refuses(layer *l, int32_t status, const char *field) {
   CHECK(got == status);
   CHECK(memcmp(memory, before, sizeof memory) == 0);
   CHECK(diag.code == status && diag.message[0] != 0);
+  CHECK(strstr(diag.message, "see quantal.h") == NULL); /* it says what to do */
   if (field != NULL && strstr(diag.where, field) == NULL) printf("  where: %s, expected %s\n", diag.where, field);
   CHECK(field == NULL || strstr(diag.where, field) != NULL);
   return 1;
@@ -423,9 +424,10 @@ static int K6_strides(void) {
   REFUSED(l, 0, l.gemm.rhs_row_stride = -N, QUANTAL_E_STRIDE, "rhs_row_stride");
   REFUSED(l, 0, l.gemm.rhs_column_stride = -1, QUANTAL_E_STRIDE, "rhs_column_stride");
   for (family = 1; family < FAMILIES; ++family) {
-    REFUSED(l, family, l.conv.in_strides[0] = l.conv.in_strides[1] = l.conv.in_strides[2] = 1, QUANTAL_E_STRIDE, "strides");
-    REFUSED(l, family, l.conv.out_strides[2] = -1, QUANTAL_E_STRIDE, "strides");
-    REFUSED(l, family, l.conv.weight_strides[1] = -9, QUANTAL_E_STRIDE, "strides");
+    REFUSED(l, family, l.conv.in_strides[0] = l.conv.in_strides[1] = l.conv.in_strides[2] = 1, QUANTAL_E_STRIDE, "in_strides");
+    REFUSED(l, family, l.conv.out_strides[2] = -1, QUANTAL_E_STRIDE, "out_strides");
+    REFUSED(l, family, l.conv.residual_strides[0] = -1, QUANTAL_E_STRIDE, "residual_strides");
+    REFUSED(l, family, l.conv.weight_strides[1] = -9, QUANTAL_E_STRIDE, "weight_strides");
   }
   return 1;
 }
@@ -433,14 +435,28 @@ static int K6_strides(void) {
 static int K7_overflow(void) {
   layer l;
   int family;
-  REFUSED(l, 0, l.gemm.m = INT64_MAX, QUANTAL_E_OVERFLOW, NULL);
-  REFUSED(l, 0, l.gemm.lhs_stride = INT64_MAX / 2, QUANTAL_E_OVERFLOW, NULL);
-  REFUSED(l, 0, l.gemm.rhs_column_stride = INT64_MAX / 2, QUANTAL_E_OVERFLOW, NULL);
+  static unsigned char pixels[64], pooled[64];
+  quantal_pool_desc pool;
+  REFUSED(l, 0, l.gemm.m = INT64_MAX, QUANTAL_E_OVERFLOW, "m");
+  REFUSED(l, 0, l.gemm.m = INT64_MAX; l.gemm.n = l.gemm.k = 0, QUANTAL_E_OVERFLOW, "m"); /* beside an empty dimension */
+  REFUSED(l, 0, l.gemm.n = INT64_MAX; l.gemm.m = 0; l.gemm.k = 64, QUANTAL_E_OVERFLOW, "n");
+  REFUSED(l, 0, l.gemm.lhs_stride = INT64_MAX / 2, QUANTAL_E_OVERFLOW, "lhs_stride");
+  REFUSED(l, 0, l.gemm.rhs_column_stride = INT64_MAX / 2, QUANTAL_E_OVERFLOW, "rhs_column_stride");
   for (family = 1; family < FAMILIES; ++family) {
-    REFUSED(l, family, l.conv.batch = INT64_MAX, QUANTAL_E_OVERFLOW, NULL);
-    REFUSED(l, family, l.conv.batch = l.conv.in_h = l.conv.in_w = INT32_MAX, QUANTAL_E_OVERFLOW, NULL);
-    REFUSED(l, family, l.conv.in_strides[0] = INT64_MAX / 2; l.conv.batch = 9, QUANTAL_E_OVERFLOW, NULL);
+    REFUSED(l, family, l.conv.batch = INT64_MAX, QUANTAL_E_OVERFLOW, "batch");
+    REFUSED(l, family, l.conv.dilation_h = INT32_MAX, QUANTAL_E_OVERFLOW, "dilation_h");
+    REFUSED(l, family, l.conv.batch = l.conv.in_h = l.conv.in_w = INT32_MAX, QUANTAL_E_OVERFLOW, "batch, in_h, in_w, in_c");
+    REFUSED(l, family, l.conv.in_strides[0] = INT64_MAX / 2; l.conv.batch = 9, QUANTAL_E_OVERFLOW, "in_strides");
+    REFUSED(l, family, l.conv.weight_strides[0] = INT64_MAX / 2, QUANTAL_E_OVERFLOW, "weight_strides");
   }
+  memset(&pool, 0, sizeof pool); /* 2^41 taps, which nobody counts one by one */
+  pool.struct_size = sizeof pool;
+  pool.batch = pool.in_w = pool.channels = pool.kernel_w = 1;
+  pool.in_h = INT32_MAX;
+  pool.kernel_h = 1000;
+  pool.dilation_h = 2;
+  pool.dtype = QUANTAL_U8;
+  CHECK(quantal_max_pool(&pool, pixels, sizeof pixels, pooled, sizeof pooled, NULL) == QUANTAL_E_BUFFER);
   return 1;
 }
 
@@ -512,6 +528,7 @@ static int K9_misaligned_pointers(void) {
 static int K10_overlap(void) {
   layer l;
   quantal_run_buffers b, c;
+  size_t i;
   int family;
   for (family = 0; family < FAMILIES; ++family) {
     CHECK(ready(&l, family, &b) == QUANTAL_OK);
@@ -538,6 +555,16 @@ static int K10_overlap(void) {
     CHECK(run_refuses(&l, l.plan, b, QUANTAL_E_OVERLAP));
     b.residual = NULL;
     CHECK(run_refuses(&l, l.plan, b, QUANTAL_E_NULL));
+  }
+  for (family = 0; family < FAMILIES; ++family) { /* packing must not read what it writes */
+    CHECK(ready(&l, family, &b) == QUANTAL_OK);
+    memset(packed_data, 0x55, sizeof packed_data);
+    l.weights.bias = (const int32_t *)(packed_data + 64);
+    CHECK(pack(&l, packed_data, sizeof packed_data) == QUANTAL_E_OVERLAP);
+    l.weights.bias = l.bias;
+    l.weights.data = packed_data + 1;
+    CHECK(pack(&l, packed_data, sizeof packed_data) == QUANTAL_E_OVERLAP);
+    for (i = 0; i < sizeof packed_data; ++i) CHECK(packed_data[i] == 0x55);
   }
   return 1;
 }
@@ -586,6 +613,7 @@ static int K12_corrupt_plans(void) {
   for (family = 0; family < FAMILIES; ++family) { /* weights packed for other plans */
     describe(&l, family);
     l.gemm.out_dtype = l.conv.out_dtype = QUANTAL_S32;
+    l.gemm.epilogue = l.conv.epilogue = l.weights.epilogue = NULL;
     CHECK(init(&l) == QUANTAL_OK && pack(&l, packed_data, sizeof packed_data) == QUANTAL_OK);
     describe(&l, family);
     CHECK(init(&l) == QUANTAL_OK);
@@ -798,6 +826,35 @@ static int Q10_clamps(void) {
   }
   return 1;
 }
+/* F32: min and max are numbers. S32: no epilogue at all. */
+static int Q10_clamps_of_sums_and_reals(void) {
+  layer l;
+  quantal_run_buffers b;
+  float x, low, high;
+  uint64_t i;
+  int family;
+  for (family = 0; family < FAMILIES; ++family) {
+    REFUSED(l, family, l.gemm.out_dtype = l.conv.out_dtype = QUANTAL_S32, QUANTAL_E_UNSUPPORTED, "epilogue");
+    REFUSED(l, family, l.gemm.kernel = l.conv.kernel = "ref"; l.gemm.out_dtype = l.conv.out_dtype = QUANTAL_S32, QUANTAL_E_UNSUPPORTED, "epilogue");
+    REFUSED(l, family, l.gemm.out_dtype = l.conv.out_dtype = QUANTAL_F32; l.epilogue.flags = QUANTAL_CLAMP; l.epilogue.min = 7,
+            QUANTAL_E_RANGE, "epilogue.min, epilogue.max");
+    describe(&l, family);
+    l.gemm.out_dtype = l.conv.out_dtype = QUANTAL_F32;
+    l.epilogue.flags = QUANTAL_CLAMP;
+    l.epilogue.max = 6;
+    CHECK(init(&l) == QUANTAL_OK && pack(&l, packed_data, sizeof packed_data) == QUANTAL_OK);
+    b = buffers(&l, out_data);
+    b.out_bytes = 4 * l.out_bytes;
+    CHECK(run_on(&l, l.plan, &b, NULL) == QUANTAL_OK);
+    for (low = 9, high = -9, i = 0; i < l.out_bytes; ++i) {
+      memcpy(&x, out_data + 4 * i, 4);
+      low = x < low ? x : low;
+      high = x > high ? x : high;
+    }
+    CHECK(low == 0.0f && high == 6.0f);
+  }
+  return 1;
+}
 static int Q12_contracts(void) {
   layer l;
   quantal_run_buffers b;
@@ -809,6 +866,13 @@ static int Q12_contracts(void) {
     CHECK(pack(&l, packed_data, sizeof packed_data) == QUANTAL_E_PLAN);
     CHECK(init(&l) == QUANTAL_OK && pack(&l, packed_data, sizeof packed_data) == QUANTAL_OK);
     CHECK(run_on(&l, l.plan, &b, NULL) == QUANTAL_OK);
+    describe(&l, family); /* all of it */
+    CHECK(init(&l) == QUANTAL_OK);
+    l.epilogue.zero_point = 8;
+    CHECK(pack(&l, packed_data, sizeof packed_data) == QUANTAL_E_PLAN);
+    l.epilogue.zero_point = 7;
+    l.ratios[1] *= 2;
+    CHECK(pack(&l, packed_data, sizeof packed_data) == QUANTAL_E_PLAN);
   }
   return 1;
 }
@@ -901,6 +965,7 @@ int main(void) {
   RUN(Q8_zero_points);
   RUN(Q9_counts);
   RUN(Q10_clamps);
+  RUN(Q10_clamps_of_sums_and_reals);
   RUN(Q12_contracts);
   RUN(Q16_types);
   RUN(elementwise);

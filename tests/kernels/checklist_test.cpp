@@ -2,14 +2,17 @@
 // product, convolution and depthwise convolution: the status, nothing written (outputs, plan and packed weights keep
 // their 0x55), or, where the call is good, the reference's bytes on every leaf. What only the C ABI has (K3, K4) is in
 // tests/capi/kernels_test.c; docs/kernels.md has the table.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <limits>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "kernels/checklist_layer.hpp"
 #include "kernels/emulate/leaves.hpp"
+#include "quantal/kernels/cpu.hpp"
 #include "quantal/kernels/isa_list.hpp"
 
 using namespace quantal;
@@ -331,6 +334,48 @@ TEST_CASE("K10_overlap of workspace and packed weights") {
         status::overlap);
 }
 
+EACH_FAMILY("K10_overlap of packed weights with what packing reads") {
+  using F = TestType;
+  CHECK(pack_after<F>([](auto& a) { a.weights = a.packed; }) == status::overlap);
+  CHECK(pack_after<F>([](auto& a) { a.weights = a.packed + a.bytes - 1; }) == status::overlap);
+  CHECK(pack_after<F>([](auto& a) { a.bias = reinterpret_cast<const std::int32_t*>(a.packed + 64); }) ==
+        status::overlap);
+  // What is checked before it is packed over: ratios, multipliers and a table inside.
+  for (const contract rule : {contract::fp32_rne, contract::fixed_single}) {
+    layer<F> l;
+    l.d.finish.requant.rule = rule;
+    l.d.finish.table = l.residual.data();
+    const prepared<F> p(l, F::best());
+    aligned_bytes to(p.packed.size);
+    const std::size_t n = l.ratios.size();
+    std::memcpy(to.data() + 64, l.ratios.data(), 4 * n);
+    std::memcpy(to.data() + 256, l.multipliers.data(), 8 * n);
+    std::memcpy(to.data() + 512, l.residual.data(), 256);
+    const std::vector<std::uint8_t> before(to.data(), to.data() + to.size);
+    const auto packs = [&](auto change) {
+      epilogue e = l.describe().finish;
+      change(e);
+      const status s = F::pack(p.plan, l.weights.data(), l.bias.data(), e, to.data(), to.size);
+      CHECK(std::memcmp(to.data(), before.data(), before.size()) == 0);
+      return s;
+    };
+    if (rule == contract::fp32_rne)
+      CHECK(packs([&](epilogue& e) { e.requant.ratios = reinterpret_cast<const float*>(to.data() + 64); }) ==
+            status::overlap);
+    else
+      CHECK(packs([&](epilogue& e) {
+              e.requant.multipliers = reinterpret_cast<const fixed_multiplier*>(to.data() + 256);
+            }) == status::overlap);
+    CHECK(packs([&](epilogue& e) { e.table = to.data() + 512; }) == status::overlap);
+  }
+}
+
+EACH_FAMILY("K9_a_misaligned_bias is refused") {
+  alignas(4) static std::uint8_t room[1024];
+  CHECK(pack_after<TestType>([](auto& a) { a.bias = reinterpret_cast<const std::int32_t*>(room + 1); }) ==
+        status::argument);
+}
+
 EACH_FAMILY("K11_scratch") {
   using F = TestType;
   CHECK(run_after<F>([](auto& b, auto&) { b.workspace = nullptr; }) == status::scratch);
@@ -481,13 +526,20 @@ EACH_FAMILY("K17_kernels_by_name") {
   for (const isa_row& row : isa_list) {
     const auto* leaf = TestType::of(row.name);
     if (leaf == nullptr) continue;  // not compiled, or not on this CPU: never run
-    CHECK(std::string(leaf->isa) == row.name);
+    isa own = isa::ref;
+    REQUIRE(find_isa(leaf->isa, own));
+    CHECK(within(own, row.id));  // its own or its nearest ancestor's
     layer<TestType> l;
     CHECK(run_on(l, *leaf) == l.reference());
     CHECK(kernel_name(prepared<TestType>(l, *leaf).plan) == std::string(leaf->isa));
     ++ran;
   }
   CHECK(ran >= 1);
+  std::size_t count = 0;
+  const isa_state* states = isa_states(count);  // every ISA that is here can be named, whatever it brings itself
+  for (std::size_t i = 0; i < count; ++i)
+    if (states[i].id != isa::amx)
+      CHECK((TestType::of(states[i].name) != nullptr) == (states[i].available && states[i].compiled));
 }
 
 EACH_FAMILY("K18_contents_of_scratch_and_packed_do_not_matter") {
@@ -619,6 +671,26 @@ EACH_FAMILY("Q10_clamps") {
   CHECK(plans(256, INT32_MAX) == status::range);
   works_after<TestType>([](auto& l) { l.d.finish.requant.min = 7, l.d.finish.requant.max = 7; });
   works_after<TestType>([](auto& l) { l.d.finish.requant.min = 7, l.d.finish.requant.max = 100; });
+  // f32: real numbers. s32 has no clamp.
+  const auto plans_as = [](dtype out, std::int32_t min, std::int32_t max) {
+    return plan_after<TestType>(
+        [&](auto& l) { l.d.out = out, l.d.finish.requant.min = min, l.d.finish.requant.max = max; });
+  };
+  CHECK(plans_as(dtype::f32, 6, 0) == status::range);
+  CHECK(plans_as(dtype::s32, 0, INT32_MAX) == status::unsupported);
+  CHECK(plans_as(dtype::s32, INT32_MIN, 6) == status::unsupported);
+  for (const auto& [min, max] : {std::pair{0, 6}, {0, INT32_MAX}, {INT32_MIN, 2}, {-1, -1}}) {
+    layer<TestType> l;
+    l.d.out = dtype::f32;
+    l.d.finish.requant.min = min;
+    l.d.finish.requant.max = max;
+    check_layer(l);
+    const std::vector<std::uint8_t> bytes = l.reference();
+    std::vector<float> reals(l.out_elements);
+    std::memcpy(reals.data(), bytes.data(), bytes.size());
+    for (const float x : reals) REQUIRE((x >= static_cast<float>(min) && x <= static_cast<float>(max)));
+    CHECK(std::count(reals.begin(), reals.end(), reals[0]) < static_cast<std::ptrdiff_t>(reals.size() + (min == max)));
+  }
 }
 
 EACH_FAMILY("Q11_Q13_Q14_extreme biases, sums and zero points are defined") {
@@ -649,6 +721,26 @@ EACH_FAMILY("Q12_contracts") {
   CHECK(pack_after<TestType>([](auto& a) { a.finish.requant.rule = contract::fixed_single; }) == status::plan);
   for (const contract rule : {contract::fixed_double, contract::fixed_single})
     works_after<TestType>([&](auto& l) { l.d.finish.requant.rule = rule; });
+}
+
+EACH_FAMILY("Q12_packing_takes_the_epilogue_of_its_plan") {
+  using F = TestType;
+  CHECK(pack_after<F>([](auto& a) { a.finish.requant.zero_point = 8; }) == status::plan);
+  CHECK(pack_after<F>([](auto& a) { a.finish.requant.min = 7; }) == status::plan);
+  CHECK(pack_after<F>([](auto& a) { a.finish.requant.max = 254; }) == status::plan);
+  CHECK(pack_after<F>([](auto& a) { a.finish.requant.count = 1; }) == status::plan);
+  CHECK(pack_after<F>([](auto& a) { a.finish.residual = {dtype::u8, 0, 0.5F, {}}; }) == status::plan);
+  std::vector<float> ratios(64, 0.5F);
+  CHECK(pack_after<F>([&](auto& a) { a.finish.requant.ratios = ratios.data(); }) == status::plan);
+  // Equal ones may lie elsewhere.
+  layer<F> l;
+  const prepared<F> p(l, F::best());
+  const std::vector<float> copy = l.ratios;
+  epilogue moved = l.describe().finish;
+  moved.requant.ratios = copy.data();
+  aligned_bytes to(p.packed.size);
+  CHECK(F::pack(p.plan, l.weights.data(), l.bias.data(), moved, to.data(), to.size) == status::ok);
+  CHECK(std::memcmp(to.data(), p.packed.data(), p.packed.size) == 0);
 }
 
 EACH_FAMILY("Q12_a_table_that_packing_forgets is refused") {

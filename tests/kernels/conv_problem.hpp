@@ -85,6 +85,10 @@ inline problem make(const conv_shape& s, const options& o = {}) {
   requantizer& q = d.finish.requant;
   q.rule = codes && pick(0, 2) == 0 ? static_cast<contract>(pick(1, 2)) : contract::fp32_rne;
   q.count = pick(0, 3) == 0 && s.out_c > 0 ? 1 : static_cast<std::size_t>(s.out_c);
+  if (d.out == dtype::f32 && pick(0, 1) == 0) {
+    q.min = pick(0, 2) == 0 ? INT32_MIN : pick(-1, 0);
+    q.max = pick(0, 2) == 0 ? INT32_MAX : pick(0, 6);
+  }
   if (codes) {
     q.zero_point = d.out == dtype::u8 ? pick(0, 255) : pick(-128, 127);
     if (pick(0, 2) == 0) {

@@ -223,8 +223,11 @@ class gemm_problem {
     q.multipliers = multipliers;
     q.count = static_cast<std::size_t>(n);
     q.zero_point = to_codes(kind) ? r_.code_of(kind.out) : 0;
-    q.min = r_.one_in(4) ? q.zero_point : INT32_MIN;  // a fused ReLU
-    q.max = INT32_MAX;
+    if (kind.out != dtype::s32) {
+      q.min = r_.one_in(4) ? q.zero_point : INT32_MIN;  // a fused ReLU
+      const std::int32_t most = kind.out == dtype::u8 ? 255 : 127;
+      q.max = r_.one_in(4) ? to_codes(kind) ? r_.pick(q.zero_point, most) : 6 : INT32_MAX;
+    }
     residual_input& second = d.finish.residual;
     second.type = kind.residual;
     if (kind.residual != dtype::none) {

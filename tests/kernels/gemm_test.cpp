@@ -59,7 +59,7 @@ problem make_problem(gemm_shape s, bool extremes) {
   p.d.finish.requant = {
       rule,      p.ratios.data(), p.multipliers.data(), static_cast<std::size_t>(s.n), p.d.out == dtype::u8 ? 128 : 3,
       INT32_MIN, INT32_MAX};
-  if (pick(0, 3) == 0) p.d.finish.requant.min = p.d.finish.requant.zero_point;  // a fused ReLU
+  if (p.d.out != dtype::s32 && pick(0, 3) == 0) p.d.finish.requant.min = p.d.finish.requant.zero_point;  // a fused ReLU
   if (to_codes && pick(0, 2) == 0) {
     residual_input& r = p.d.finish.residual;
     r.type = pick(0, 1) != 0 ? dtype::u8 : dtype::s8;

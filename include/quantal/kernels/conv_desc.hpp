@@ -43,6 +43,7 @@ struct conv_layout {
   code_limits codes;
   residual_input residual;
   bool has_table = false;
+  uint64_t finish_sum = 0;
 };
 
 namespace detail {
@@ -118,7 +119,7 @@ constexpr status check_shape(const conv_shape& s, conv_layout& out) noexcept {
 
 // Checks everything but the depth (which is the kernel's matter). `out` is written on success only. Errors: dtype,
 // shape, stride, overflow, zero_point, unsupported, and those of check_epilogue.
-constexpr status check_conv(const conv_desc& d, conv_layout& out, size_t* bad_channel = nullptr) noexcept {
+inline status check_conv(const conv_desc& d, conv_layout& out, size_t* bad_channel = nullptr) noexcept {
   if (!detail::is_code(d.in) || !detail::is_code(d.weights)) return status::dtype;
   conv_layout l;
   if (const status s = detail::check_shape(d.shape, l); s != status::ok) return s;
@@ -169,6 +170,7 @@ constexpr status check_conv(const conv_desc& d, conv_layout& out, size_t* bad_ch
   if (const status bad = check_epilogue(d.finish, d.out, static_cast<size_t>(s.out_c), bad_channel); bad != status::ok)
     return bad;
   l.rule = d.finish.requant.rule;
+  l.finish_sum = s.out_c == 0 ? 0 : finish_sum(d.finish, d.out);
   if (detail::is_code(d.out)) {
     if (s.out_c > 0) requant_limits(d.finish.requant, d.out, l.codes);
     l.out_zero_point = d.finish.requant.zero_point;

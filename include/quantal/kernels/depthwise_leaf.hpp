@@ -89,7 +89,8 @@ constexpr int32_t word_of(const depthwise_leaf& leaf, int32_t channel) noexcept 
   return (quad % leaf.vectors * leaf.lanes + quad / leaf.vectors) * 4 + channel % 4;
 }
 
-// The leaves this CPU can run, best last; that of an ISA by name (null: unknown or not here). Host only.
+// The leaves this CPU can run, best last; that of an ISA by name, or its nearest ancestor's (null: unknown, not compiled,
+// or this CPU cannot). Host only.
 const depthwise_leaf* const* depthwise_leaves(size_t& count) noexcept;
 const depthwise_leaf* depthwise_leaf_of(const char* isa) noexcept;
 // The best one; `wide_weights`: one that holds weights of any zero point (plan_depthwise answers `unsupported` else).

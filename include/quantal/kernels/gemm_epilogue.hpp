@@ -98,6 +98,11 @@ inline store_args start_store(const epilogue& e, dtype out, code_limits codes, i
   a.codes = codes;
   a.low = static_cast<float>(codes.min - a.zero_point);
   a.high = static_cast<float>(codes.max - a.zero_point);
+  if (out == dtype::f32) {
+    const real_limits reals = real_limits_of(e.requant);
+    a.low = reals.low;
+    a.high = reals.high;
+  }
   a.residual_type = e.residual.type;
   a.residual_zero_point = e.residual.zero_point;
   a.residual_ratio = e.residual.ratio;
@@ -122,6 +127,39 @@ constexpr uint32_t packed_kind(dtype weights, dtype out, contract rule, bool tab
          (weights == dtype::u8 ? 1u << 20 : 0) | (table ? 1u << 21 : 0) | channels << 22;
 }
 
+// What of `e` an output of this type reads, as a number: a plan keeps it, and packing refuses an epilogue of another.
+// (FNV-1a, Fowler, Noll, Vo.)
+inline uint64_t finish_sum(const epilogue& e, dtype out) noexcept {
+  if (out == dtype::s32) return 0;
+  uint64_t sum = 0xcbf29ce484222325u;
+  const auto add = [&](uint32_t word) noexcept { sum = (sum ^ word) * 0x100000001b3u; };
+  const auto add_multiplier = [&](const fixed_multiplier& m) noexcept {
+    add(static_cast<uint32_t>(m.multiplier));
+    add(static_cast<uint32_t>(m.shift));
+  };
+  const requantizer& q = e.requant;
+  add(static_cast<uint32_t>(q.min));
+  add(static_cast<uint32_t>(q.max));
+  const bool real = out == dtype::f32, fixed = !real && q.rule != contract::fp32_rne;
+  for (size_t i = 0; i < q.count; ++i) {
+    if (fixed)
+      add_multiplier(q.multipliers[i]);
+    else
+      add(load_bits(q.ratios + i));
+  }
+  if (real) return sum;
+  add(static_cast<uint32_t>(q.zero_point));
+  for (int32_t i = 0; e.table != nullptr && i < 256; ++i) add(e.table[i]);
+  if (e.residual.type == dtype::none) return sum;
+  add(static_cast<uint32_t>(e.residual.type));
+  add(static_cast<uint32_t>(e.residual.zero_point));
+  if (fixed)
+    add_multiplier(e.residual.multiplier);
+  else
+    add(load_bits(&e.residual.ratio));
+  return sum;
+}
+
 // Is `e`, given to pack, of the plan's contract, with a table where the plan has one? s32 and f32 have neither.
 constexpr bool same_finish(const epilogue& e, dtype out, contract rule, bool table) noexcept {
   return out == dtype::s32 || out == dtype::f32 || (e.requant.rule == rule && (e.table != nullptr) == table);
@@ -129,13 +167,42 @@ constexpr bool same_finish(const epilogue& e, dtype out, contract rule, bool tab
 
 namespace detail {
 
+// Do two ranges share a byte?
+inline bool overlap(const void* a, uint64_t a_bytes, const void* b, uint64_t b_bytes) noexcept {
+  const uintptr_t x = reinterpret_cast<uintptr_t>(a), y = reinterpret_cast<uintptr_t>(b);
+  return (x - y < b_bytes && a_bytes > 0) || (y - x < a_bytes && b_bytes > 0);
+}
+
+// The arrays that packing reads beside the epilogue. Errors: argument (4-byte data that is not aligned), overlap.
+struct pack_sources {
+  const void* weights = nullptr;
+  uint64_t weight_bytes = 0;
+  const int32_t* bias = nullptr;
+  const float* real_bias = nullptr;
+  uint64_t channels = 0;
+
+  status check(const epilogue& e, dtype out, const void* packed, uint64_t bytes) const noexcept {
+    if ((reinterpret_cast<uintptr_t>(bias) | reinterpret_cast<uintptr_t>(real_bias)) % 4 != 0) return status::argument;
+    const auto hits = [&](const void* at, uint64_t size) noexcept {
+      return at != nullptr && overlap(packed, bytes, at, size);
+    };
+    if (hits(weights, weight_bytes) || hits(bias, 4 * channels) || hits(real_bias, 4 * channels))
+      return status::overlap;
+    if (out == dtype::s32 || channels == 0) return status::ok;
+    const requantizer& q = e.requant;
+    const bool fixed = out != dtype::f32 && q.rule != contract::fp32_rne;
+    const bool taken = fixed ? hits(q.multipliers, 8 * q.count) : hits(q.ratios, 4 * q.count);
+    return taken || hits(e.table, 256) ? status::overlap : status::ok;
+  }
+};
+
 inline void store_reals(const store_args& a, int32_t columns) noexcept {
   float* out = static_cast<float*>(a.out);
   for (int32_t i = 0; i < a.rows; ++i, out += a.out_stride) {
     for (int32_t c = 0; c < a.live_columns; ++c) {
       out[c] = ref::finish_real(a.acc[i * columns + c], a.bias[c], a.ratio[c],
                                 a.row_scale == nullptr ? nullptr : a.row_scale + i,
-                                a.real_bias == nullptr ? nullptr : a.real_bias + c);
+                                a.real_bias == nullptr ? nullptr : a.real_bias + c, {a.low, a.high});
     }
   }
 }

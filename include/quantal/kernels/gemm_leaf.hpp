@@ -67,7 +67,8 @@ struct block_args {
 // One finished block on its way out. acc + bias wraps; the rest is quant/requant.hpp, in this order (ref/gemm.hpp):
 //   8-bit out   x = f32(acc + bias) * ratio; with a residual x += f32(code - residual_zero_point) * residual_ratio;
 //               clamp x to [low, high]; ties to even; + zero_point
-//   f32 out     f32(acc + bias) * ratio, or * (row_scale * ratio); + real_bias
+//   f32 out     x = f32(acc + bias) * ratio, or * (row_scale * ratio); + real_bias; low if x < low, high if x > high,
+//               else x (NaN and -0 stay: maxps and minps with x as the second operand)
 //   s32 out     acc + bias
 struct store_args {
   const int32_t* acc = nullptr;  // [panels][rows][columns], zero points corrected
@@ -86,7 +87,7 @@ struct store_args {
   contract rule = contract::fp32_rne;
   int32_t zero_point = 0;
   code_limits codes;
-  float low = 0, high = 0;         // codes.min - zero_point, codes.max - zero_point
+  float low = 0, high = 0;         // codes.min - zero_point, codes.max - zero_point; f32 out: the clamp itself
   const void* residual = nullptr;  // as out: element (row 0, column 0); null: none
   int64_t residual_stride = 0;
   dtype residual_type = dtype::none;
@@ -197,8 +198,10 @@ constexpr int64_t panel_offset(const panel_layout& l, int64_t d, int32_t c) noex
          d % l.depth / l.group * l.tile_columns * l.group + c % l.tile_columns * l.group + d % l.group;
 }
 
-// The leaves of the library, best last; those this CPU can run, or the one of that name (null: unknown, not compiled,
-// or this CPU cannot). Host only; a header-only user has native_gemm_leaf() of native.hpp.
+// The leaves of the library, best last: those this CPU can run (AMX only where QUANTAL_ISA allows it: asking Linux for
+// tiles is felt by the whole process). By name: that ISA's, or its nearest ancestor's where it has none of its own (null:
+// unknown, not compiled, or this CPU cannot); a name goes past QUANTAL_ISA. Host only; a header-only user has
+// native_gemm_leaf() of native.hpp.
 const gemm_leaf* const* gemm_leaves(size_t& count) noexcept;
 const gemm_leaf* gemm_leaf_of(const char* isa) noexcept;
 const gemm_leaf& best_gemm_leaf() noexcept;

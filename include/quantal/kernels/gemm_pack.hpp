@@ -87,8 +87,8 @@ inline void pack_panels(const gemm_plan& p, const gemm_weights& w, uint8_t* pane
 }  // namespace detail
 
 // Packs into `packed` (plan.packed_bytes, 64-byte aligned). Nothing is written before all checks have passed. Errors:
-// plan (no plan, or an epilogue of another contract or with a table where the plan has none), null_pointer, buffer,
-// scratch (alignment), and those of check_epilogue.
+// plan (no plan, or another epilogue than the plan's), null_pointer, buffer, scratch (alignment of packed), argument
+// (alignment of a bias), overlap (packed with what is read), and those of check_epilogue.
 inline status pack_gemm(const gemm_plan& p, const gemm_weights& w, void* packed, uint64_t packed_bytes) noexcept {
   if (p.magic != gemm_plan_magic || p.leaf == nullptr) return status::plan;
   if (packed == nullptr || (w.rhs == nullptr && p.shape.n > 0 && p.shape.k > 0)) return status::null_pointer;
@@ -96,6 +96,11 @@ inline status pack_gemm(const gemm_plan& p, const gemm_weights& w, void* packed,
   if (reinterpret_cast<uintptr_t>(packed) % gemm_alignment != 0) return status::scratch;
   if (!same_finish(w.finish, p.out, p.store.rule, p.table)) return status::plan;
   if (const status s = check_epilogue(w.finish, p.out, static_cast<size_t>(p.shape.n)); s != status::ok) return s;
+  uint64_t weight_bytes = 0;
+  detail::extent(p.shape.k, p.shape.n, p.rhs_row_stride, p.rhs_column_stride, 1, weight_bytes);
+  const detail::pack_sources read{w.rhs, weight_bytes, w.bias, w.real_bias, static_cast<uint64_t>(p.shape.n)};
+  if (const status s = read.check(w.finish, p.out, packed, p.packed_bytes); s != status::ok) return s;
+  if (p.shape.n > 0 && finish_sum(w.finish, p.out) != p.finish_sum) return status::plan;
   uint8_t* base = static_cast<uint8_t*>(packed);
   __builtin_memset(base, 0, detail::packed_prefix);
   __builtin_memcpy(base, &p.header, sizeof p.header);

@@ -81,6 +81,7 @@ struct gemm_plan {
   uint64_t tasks = 0, panel_tasks = 0;                        // all; of one block of rows
   uint64_t lhs_bytes = 0, out_bytes = 0, residual_bytes = 0;  // what a run reads and writes
   bool more_buffers = false;                                  // residual, zero points or scales of rows
+  uint64_t finish_sum = 0;                                    // of its epilogue: what packing compares
   detail::packed_header header;                               // of its packed weights
   detail::gemm_groups groups;
 };
@@ -134,7 +135,7 @@ constexpr status check_zero_point(dtype type, int32_t zero_point) noexcept {
 }
 
 // Types, shape, strides and zero points of `d`, as far as they need no leaf.
-constexpr status describe(const gemm_desc& d, gemm_plan& p, size_t* bad_channel) noexcept {
+inline status describe(const gemm_desc& d, gemm_plan& p, size_t* bad_channel) noexcept {
   const gemm_shape& s = d.shape;
   if (!is_code(d.lhs) || !is_code(d.rhs)) return status::dtype;
   if (!is_code(d.out) && d.out != dtype::s32 && d.out != dtype::f32) return status::dtype;
@@ -173,6 +174,7 @@ constexpr status describe(const gemm_desc& d, gemm_plan& p, size_t* bad_channel)
   p.store.residual_stride = p.residual_stride;
   if (is_code(d.out)) p.out_bytes /= 4;
   if (d.finish.residual.type == dtype::none) p.residual_bytes = 0;
+  p.finish_sum = s.n == 0 ? 0 : finish_sum(d.finish, d.out);
   p.table = d.finish.table != nullptr;
   p.row_scales = d.finish.row_scales;
   p.long_sum = s.k > max_gemm_depth;

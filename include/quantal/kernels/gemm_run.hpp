@@ -326,12 +326,6 @@ inline void gemm_call::task(uint64_t index, uint8_t* scratch) const noexcept {
   }
 }
 
-// Do two ranges share a byte?
-inline bool overlap(const void* a, uint64_t a_bytes, const void* b, uint64_t b_bytes) noexcept {
-  const uintptr_t x = reinterpret_cast<uintptr_t>(a), y = reinterpret_cast<uintptr_t>(b);
-  return (x - y < b_bytes && a_bytes > 0) || (y - x < a_bytes && b_bytes > 0);
-}
-
 // Sizes, pointers, overlaps and row parameters of a run; nothing is written before it has said ok. `More`: what only some
 // plans have (more_buffers).
 template <bool More>

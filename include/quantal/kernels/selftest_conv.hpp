@@ -96,7 +96,8 @@ struct conv_selftest {
     q.multipliers = multipliers;
     q.count = random.below(4) == 0 ? 1 : static_cast<size_t>(d.shape.out_c);
     q.zero_point = to_codes ? code_of(d.out) : 0;
-    q.min = random.below(4) == 0 ? q.zero_point : INT32_MIN;
+    const bool relu = random.below(4) == 0;
+    q.min = relu && to_codes ? q.zero_point : INT32_MIN;
     if (!to_codes || random.below(3) != 0) return;
     residual_input& r = d.finish.residual;
     r.type = random.below(2) == 0 ? dtype::u8 : dtype::s8;

@@ -58,7 +58,8 @@ struct gemm_selftest {
     q.multipliers = multipliers;
     q.count = static_cast<size_t>(d.shape.n);
     q.zero_point = to_codes ? code_of(d.out) : 0;
-    q.min = random.below(4) == 0 ? q.zero_point : INT32_MIN;
+    const bool relu = random.below(4) == 0;
+    q.min = relu && to_codes ? q.zero_point : INT32_MIN;
     q.max = INT32_MAX;
     d.finish.row_scales = d.out == dtype::f32 && random.below(2) == 0;
     if (!to_codes || random.below(2) == 0) return;

@@ -186,8 +186,9 @@ inline __m256 real8(const store_args& a, int32_t row, int32_t at) noexcept {
   const __m256i sum = _mm256_add_epi32(load_ymm(a.acc + 16 * row + at), load_ymm(a.bias + at));
   __m256 scale = _mm256_loadu_ps(a.ratio + at);
   if (a.row_scale != nullptr) scale = fenced(_mm256_mul_ps(_mm256_set1_ps(a.row_scale[row]), scale));
-  const __m256 x = fenced(_mm256_mul_ps(_mm256_cvtepi32_ps(sum), scale));
-  return a.real_bias == nullptr ? x : _mm256_add_ps(x, _mm256_loadu_ps(a.real_bias + at));
+  __m256 x = fenced(_mm256_mul_ps(_mm256_cvtepi32_ps(sum), scale));
+  if (a.real_bias != nullptr) x = _mm256_add_ps(x, _mm256_loadu_ps(a.real_bias + at));
+  return _mm256_min_ps(_mm256_set1_ps(a.high), _mm256_max_ps(_mm256_set1_ps(a.low), x));
 }
 
 [[gnu::noinline]] inline bool store_reals(const store_args& a) noexcept {

@@ -105,6 +105,7 @@ inline void store_row_of_reals(const store_args& a, const int32_t* acc, int32_t 
     if (a.row_scale != nullptr) ratio = _mm512_mul_round_ps(_mm512_set1_ps(a.row_scale[row]), ratio, nearest_even);
     __m512 x = _mm512_mul_round_ps(_mm512_cvtepi32_ps(load_sums(a, acc, c)), ratio, nearest_even);
     if (a.real_bias != nullptr) x = _mm512_add_round_ps(x, _mm512_loadu_ps(a.real_bias + c), nearest_even);
+    x = _mm512_min_ps(_mm512_set1_ps(a.high), _mm512_max_ps(_mm512_set1_ps(a.low), x));
     _mm512_mask_storeu_ps(out + c, first_lanes(a.live_columns - c), x);
   }
 }

@@ -81,7 +81,7 @@ inline void conv(const conv_shape& s, const code_tensor& in, const code_tensor& 
             static_cast<int32_t*>(out)[at] = sum;
           } else if (type == dtype::f32) {
             const float ratio = e.requant.ratios[e.requant.count == 1 ? 0 : channel];
-            static_cast<float*>(out)[at] = finish_real(sum, 0, ratio, nullptr, nullptr);
+            static_cast<float*>(out)[at] = finish_real(sum, 0, ratio, nullptr, nullptr, real_limits_of(e.requant));
           } else {
             const int32_t other =
                 e.residual.type == dtype::none ? 0 : residual.centred(n, y, x, o) + residual.zero_point;

@@ -2,13 +2,13 @@
 //
 //   sum  = acc + bias[channel]     modulo 2^32, as s32; of more than max_gemm_depth products exactly, saturated to s32
 //   s32    sum
-//   f32    f32(sum) * ratio [* row scale, multiplied to the ratio first] [+ real bias]        each step rounds to f32
+//   f32    clamp(f32(sum) * ratio [* row scale, multiplied to the ratio first] [+ real bias])   each step rounds to f32
 //   8-bit  fp32_rne   x = f32(sum) * ratio;  with a residual  x = x + f32(code - its zero point) * its ratio
 //                     q = clamp(ties-to-even(x) + zero_point)
 //          fixed_*    q = clamp(multiply(sum) + multiply(code - its zero point) + zero_point)   each product rounds
 //          then       table[q as a byte] if there is a table (its result is not clamped again)
 //
-// A fused ReLU is the clamp. The residual (the other input of an Add that follows) joins before the one rounding, so
+// A fused ReLU is the clamp, whose min and max are codes, or for f32 the real numbers themselves (0, 6). s32 has none. The residual (the other input of an Add that follows) joins before the one rounding, so
 // the fused result is closer to the real sum than two operators in a row. Freestanding.
 #pragma once
 #include "quantal/quant/requant.hpp"
@@ -26,7 +26,7 @@ struct residual_input {
 };
 
 struct epilogue {
-  requantizer requant;  // 8-bit out: all of it; f32 out: ratios and count; s32 out: not read
+  requantizer requant;  // 8-bit out: all of it; f32 out: ratios, count, clamp; s32 out: not read, and no clamp
   residual_input residual;
   const uint8_t* table = nullptr;  // 256 bytes: code (as a byte) -> code; null: none
   bool row_scales = false;         // f32 out: a run brings one scale per row
@@ -41,8 +41,11 @@ constexpr status check_epilogue(const epilogue& e, dtype out, size_t channels, s
   if (!to_codes && out != dtype::s32 && out != dtype::f32) return status::dtype;
   if (!to_codes && (e.residual.type != dtype::none || e.table != nullptr)) return status::unsupported;
   if (out != dtype::f32 && e.row_scales) return status::unsupported;
+  const bool clamps = e.requant.min != INT32_MIN || e.requant.max != INT32_MAX;
+  if (out == dtype::s32 && clamps) return status::unsupported;
   if (channels == 0 || out == dtype::s32) return status::ok;
   if (out == dtype::f32) {
+    if (e.requant.min > e.requant.max) return status::range;
     if (e.requant.ratios == nullptr) return status::null_pointer;
     if (e.requant.count != 1 && e.requant.count != channels) return status::count;
     for (size_t i = 0; i < e.requant.count; ++i) {
@@ -62,6 +65,17 @@ constexpr status check_epilogue(const epilogue& e, dtype out, size_t channels, s
   if (e.requant.rule != contract::fp32_rne) return check_fixed_multiplier(r.multiplier);
   if (!is_positive_normal_f32(load_bits(&r.ratio))) return status::scale;
   return r.ratio < max_residual_ratio ? status::ok : status::range;
+}
+
+// The clamp of an f32 output.
+struct real_limits {
+  float low = -__builtin_inff(), high = __builtin_inff();
+};
+constexpr real_limits real_limits_of(const requantizer& r) noexcept {
+  real_limits l;
+  if (r.min != INT32_MIN) l.low = static_cast<float>(r.min);
+  if (r.max != INT32_MAX) l.high = static_cast<float>(r.max);
+  return l;
 }
 
 namespace ref {
@@ -98,13 +112,14 @@ inline int32_t finish_code(int32_t acc, int32_t bias, size_t channel, int32_t re
   return code;
 }
 
-// One real; `row_scale` and `real_bias` may be null.
-inline float finish_real(int32_t acc, int32_t bias, float ratio, const float* row_scale,
-                         const float* real_bias) noexcept {
+// One real; `row_scale` and `real_bias` may be null. NaN (infinity times 0) and -0 pass the clamp.
+inline float finish_real(int32_t acc, int32_t bias, float ratio, const float* row_scale, const float* real_bias,
+                         real_limits limits) noexcept {
   const int32_t sum = static_cast<int32_t>(static_cast<uint32_t>(acc) + static_cast<uint32_t>(bias));
   const float scale = row_scale == nullptr ? ratio : fence(*row_scale * ratio);
   const float product = fence(static_cast<float>(sum) * scale);
-  return real_bias == nullptr ? product : fence(product + *real_bias);
+  const float x = real_bias == nullptr ? product : fence(product + *real_bias);
+  return x < limits.low ? limits.low : x > limits.high ? limits.high : x;
 }
 
 }  // namespace ref

@@ -68,9 +68,9 @@ inline int64_t dot(const code_matrix& lhs, const code_matrix& rhs, int64_t row, 
       if (out_type == dtype::s32) {
         static_cast<int32_t*>(out)[at] = sum;
       } else if (out_type == dtype::f32) {
-        static_cast<float*>(out)[at] = finish_real(sum, 0, q.ratios[q.count == 1 ? 0 : channel],
-                                                   x.row_scales == nullptr ? nullptr : x.row_scales + i,
-                                                   x.real_bias == nullptr ? nullptr : x.real_bias + j);
+        static_cast<float*>(out)[at] = finish_real(
+            sum, 0, q.ratios[q.count == 1 ? 0 : channel], x.row_scales == nullptr ? nullptr : x.row_scales + i,
+            x.real_bias == nullptr ? nullptr : x.real_bias + j, real_limits_of(q));
       } else {
         const int32_t residual =
             e.residual.type == dtype::none
