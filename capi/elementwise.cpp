@@ -222,12 +222,16 @@ int32_t quantal_quantize_rows(int32_t type, const float* x, uint64_t rows, uint6
     }
   }
   const auto width = static_cast<int64_t>(k);
-  for (uint64_t row = 0; row < rows; ++row) {
-    quant_params params;
-    quantize_rows(elementwise(), x + row * k, 1, width, width, to, static_cast<uint8_t*>(codes) + row * k, width,
-                  &params, sums == nullptr ? nullptr : sums + row);
-    scales[row] = params.scale;
-    zero_points[row] = params.zero_point;
+  constexpr uint64_t batch = 64;
+  quant_params params[batch];
+  for (uint64_t row = 0; row < rows; row += batch) {
+    const uint64_t count = rows - row < batch ? rows - row : batch;
+    quantize_rows(elementwise(), x + row * k, static_cast<int64_t>(count), width, width, to,
+                  static_cast<uint8_t*>(codes) + row * k, width, params, sums == nullptr ? nullptr : sums + row);
+    for (uint64_t i = 0; i < count; ++i) {
+      scales[row + i] = params[i].scale;
+      zero_points[row + i] = params[i].zero_point;
+    }
   }
   return QUANTAL_OK;
 }

@@ -56,16 +56,20 @@ inline status quantize_rows(const elementwise_table& table, const float* x, int6
   if (k > int64_t{1} << 23) return status::overflow;
   if (rows == 0) return status::ok;
   if (params == nullptr || (k > 0 && (x == nullptr || codes == nullptr))) return status::null_pointer;
-  const size_t n = static_cast<size_t>(k);
-  for (int64_t row = 0; row < rows; ++row) {
-    const float* from = x + row * x_stride;
-    const row_result r =
-        type == dtype::u8
-            ? table.quantize_row_u8(from, n, row_params, static_cast<uint8_t*>(codes) + row * codes_stride)
-            : table.quantize_row_s8(from, n, row_params, static_cast<int8_t*>(codes) + row * codes_stride);
-    params[row] = r.params;
-    if (sums != nullptr) sums[row] = static_cast<int32_t>(r.sum);
-  }
+  const auto batch_of = [&]<class Code>(Code* to) noexcept {
+    return row_batch<Code>{x,
+                           static_cast<size_t>(rows),
+                           static_cast<size_t>(k),
+                           static_cast<size_t>(x_stride),
+                           static_cast<size_t>(codes_stride),
+                           to,
+                           params,
+                           sums};
+  };
+  if (type == dtype::u8)
+    table.quantize_rows_u8(batch_of(static_cast<uint8_t*>(codes)), row_params);
+  else
+    table.quantize_rows_s8(batch_of(static_cast<int8_t*>(codes)), row_params);
   return status::ok;
 }
 

@@ -26,10 +26,15 @@ struct min_max {
 };
 using min_max_function = min_max (*)(const float* x, size_t n) noexcept;
 
-// One row by its own range (dynamic_rows.hpp): its parameters and the sum of its codes.
-struct row_result {
-  quant_params params;
-  int64_t sum = 0;
+// Rows that are quantized by their own ranges (dynamic_rows.hpp), strides in elements; per row parameters and, unless
+// `sums` is null, the sum of the codes.
+template <class Code>
+struct row_batch {
+  const float* x = nullptr;
+  size_t rows = 0, n = 0, x_stride = 0, codes_stride = 0;
+  Code* codes = nullptr;
+  quant_params* params = nullptr;
+  int32_t* sums = nullptr;
 };
 using row_params_function = quant_params (*)(min_max, dtype) noexcept;
 
@@ -42,9 +47,9 @@ struct elementwise_table {
   // y may be x.
   void (*fake_quantize)(const float* x, size_t n, const quantize_run& run, float* y) noexcept;
   min_max_function min_max_of;
-  // The range of x, widened to contain 0, becomes parameters by params_of; the codes are all of u8, or -127 to 127.
-  row_result (*quantize_row_s8)(const float* x, size_t n, row_params_function params_of, int8_t* q) noexcept;
-  row_result (*quantize_row_u8)(const float* x, size_t n, row_params_function params_of, uint8_t* q) noexcept;
+  // The range of a row, widened to contain 0, becomes parameters by params_of; codes are all of u8, or -127 to 127.
+  void (*quantize_rows_s8)(const row_batch<int8_t>& batch, row_params_function params_of) noexcept;
+  void (*quantize_rows_u8)(const row_batch<uint8_t>& batch, row_params_function params_of) noexcept;
 };
 
 // The table of the best ISA in use, and that of any ISA that this CPU and build have (nullptr otherwise). Host only.

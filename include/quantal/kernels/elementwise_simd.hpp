@@ -387,31 +387,54 @@ template <class V, quotient How, class Code>
   return sum.total();
 }
 
-template <class V, class Code>
-row_result quantize_row(const float* x, size_t n, row_params_function params_of, Code* q) noexcept {
-  constexpr dtype type = Code(-1) < Code(0) ? dtype::s8 : dtype::u8;
-  const default_fp_env env;
-  row_result r;
+// What a row of a batch becomes.
+struct row_plan {
   quantize_run run;
-  run.codes = type == dtype::s8 ? code_limits{-127, 127} : code_limits{0, 255};
+  bool finite = false;
+};
+template <class V, class Code>
+[[gnu::always_inline]] inline row_plan plan_row(const float* x, size_t n, row_params_function params_of) noexcept {
+  constexpr dtype type = Code(-1) < Code(0) ? dtype::s8 : dtype::u8;
+  row_plan p;
   min_max range;
-  const bool finite = finite_range<V>(x, n, range);
-  if (!finite) min_max_loop<V>(x, n, range);
-  run.params = r.params = params_of(range, type);
-  if (!finite) {
-    quantize<V>(x, n, run, q);
-    r.sum = sum_of<V>(q, n);
-    return r;
+  p.finite = finite_range<V>(x, n, range);
+  if (!p.finite) min_max_loop<V>(x, n, range);
+  p.run.params = params_of(range, type);
+  p.run.codes = type == dtype::s8 ? code_limits{-127, 127} : code_limits{0, 255};
+  return p;
+}
+template <class V, class Code>
+[[gnu::always_inline]] inline int64_t run_row(const float* x, size_t n, const row_plan& p, Code* q) noexcept {
+  if (!p.finite) {
+    quantize<V>(x, n, p.run, q);
+    return sum_of<V>(q, n);
   }
   if constexpr (V::has_fma) {
-    if (can_correct<V>(run.params.scale)) {
-      r.sum = n >= long_run && two_products_suffice<V>(run) ? quantize_and_sum<V, quotient::two_products>(x, n, run, q)
-                                                            : quantize_and_sum<V, quotient::corrected>(x, n, run, q);
-      return r;
+    if (can_correct<V>(p.run.params.scale)) {
+      return n >= long_run && two_products_suffice<V>(p.run)
+                 ? quantize_and_sum<V, quotient::two_products>(x, n, p.run, q)
+                 : quantize_and_sum<V, quotient::corrected>(x, n, p.run, q);
     }
   }
-  r.sum = quantize_and_sum<V, quotient::divided>(x, n, run, q);
-  return r;
+  return quantize_and_sum<V, quotient::divided>(x, n, p.run, q);
+}
+
+// Short rows are planned one ahead: the CPU divides for the next row while the codes of this one come. Two long rows
+// would not lie in L1 together.
+template <class V, class Code>
+void quantize_rows(const row_batch<Code>& batch, row_params_function params_of) noexcept {
+  const default_fp_env env;
+  const size_t ahead = batch.n <= 2048 ? 1 : 0;
+  row_plan plans[2];
+  for (size_t next = 0; next < batch.rows + ahead; ++next) {
+    if (next < batch.rows) plans[next % 2] = plan_row<V, Code>(batch.x + next * batch.x_stride, batch.n, params_of);
+    if (next < ahead) continue;
+    const size_t row = next - ahead;
+    const int64_t sum =
+        run_row<V>(batch.x + row * batch.x_stride, batch.n, plans[row % 2], batch.codes + row * batch.codes_stride);
+    batch.params[row] = plans[row % 2].run.params;
+    if (batch.sums != nullptr) batch.sums[row] = static_cast<int32_t>(sum);
+  }
 }
 
 template <class V>
@@ -447,8 +470,8 @@ constexpr elementwise_table make_elementwise(const char* isa) noexcept {
           dequantize<V, uint8_t>,
           fake_quantize<V>,
           min_max_of<V>,
-          quantize_row<V, int8_t>,
-          quantize_row<V, uint8_t>};
+          quantize_rows<V, int8_t>,
+          quantize_rows<V, uint8_t>};
 }
 
 }  // namespace QUANTAL_KERNEL_COPY

@@ -63,20 +63,25 @@ inline min_max min_max_of(const float* x, size_t n) noexcept {
 }
 
 template <class Code>
-row_result quantize_row(const float* x, size_t n, row_params_function params_of, Code* q) noexcept {
+void quantize_rows(const row_batch<Code>& batch, row_params_function params_of) noexcept {
   constexpr bool is_signed = Code(-1) < Code(0);
   const default_fp_env env;
-  row_result r;
-  quantize_run run;
-  run.params = r.params = params_of(min_max_of(x, n), is_signed ? dtype::s8 : dtype::u8);
-  run.codes = is_signed ? code_limits{-127, 127} : code_limits{0, 255};
-  quantize_loop(x, n, run, q);
-  for (size_t i = 0; i < n; ++i) r.sum += q[i];
-  return r;
+  for (size_t row = 0; row < batch.rows; ++row) {
+    const float* x = batch.x + row * batch.x_stride;
+    Code* q = batch.codes + row * batch.codes_stride;
+    quantize_run run;
+    run.params = params_of(min_max_of(x, batch.n), is_signed ? dtype::s8 : dtype::u8);
+    run.codes = is_signed ? code_limits{-127, 127} : code_limits{0, 255};
+    quantize_loop(x, batch.n, run, q);
+    batch.params[row] = run.params;
+    if (batch.sums == nullptr) continue;
+    batch.sums[row] = 0;
+    for (size_t i = 0; i < batch.n; ++i) batch.sums[row] += q[i];
+  }
 }
 
 inline constexpr elementwise_table elementwise{
-    "ref",         quantize<int8_t>, quantize<uint8_t>,    dequantize<int8_t>,   dequantize<uint8_t>,
-    fake_quantize, min_max_of,       quantize_row<int8_t>, quantize_row<uint8_t>};
+    "ref",         quantize<int8_t>, quantize<uint8_t>,     dequantize<int8_t>,    dequantize<uint8_t>,
+    fake_quantize, min_max_of,       quantize_rows<int8_t>, quantize_rows<uint8_t>};
 
 }  // namespace quantal::kernels::ref
