@@ -106,15 +106,17 @@ struct conv_task {
     if (p.in_place)
       base = static_cast<const uint8_t*>(call.b.in) + image * l.in_strides.image + y0 * s.stride_h * p.row_bytes +
              x0 * s.stride_w * p.pixel_bytes;
+    const int64_t step = p.step_w * p.pixel_bytes, columns = w, count = h * columns, size = block_rows;
     const void** row = rows();
-    for (int64_t y = 0; y < h; ++y) {
-      for (int64_t x = 0; x < w; ++x) *row++ = base + y * p.step_h * p.row_bytes + x * p.step_w * p.pixel_bytes;
+    for (int64_t y = 0; y < h; ++y, base += p.step_h * p.row_bytes) {
+      const uint8_t* at = base;
+      for (int64_t x = 0; x < columns; ++x, at += step) *row++ = at;
     }
-    const int64_t step = p.step_w * p.pixel_bytes, size = block_rows;
     const bool equal = linear();
-    for (int64_t i = 0; i < pixels(); i += size) {
-      const int64_t end = i + size < pixels() ? i + size : pixels();
-      row_steps()[i / size] = equal || i / w == (end - 1) / w ? step : 0;
+    int64_t* row_step = row_steps();
+    for (int64_t i = 0; i < count; i += size) {
+      const int64_t end = i + size < count ? i + size : count;
+      *row_step++ = equal || i / columns == (end - 1) / columns ? step : 0;
     }
   }
 
