@@ -35,24 +35,26 @@ struct stored_plan {
 };
 
 // Each word counts in a sum and, by its place, in a sum of those sums (Fletcher's idea, in four lanes: two additions a
-// word, no multiplication).
-inline std::uint64_t sum_of_words(const void* data, std::size_t bytes) noexcept {
-  std::uint64_t sum[4] = {1, 2, 3, 4}, place[4] = {};
+// word, no multiplication; pairs of lanes, because compilers leave single ones single). The last words may count twice.
+template <std::size_t bytes>
+std::uint64_t sum_of_words(const void* data) noexcept {
+  static_assert(bytes >= 32 && bytes % 8 == 0);
+  using pair [[gnu::vector_size(16)]] = std::uint64_t;
+  pair sum[2] = {{1, 2}, {3, 4}}, place[2] = {};
   const auto* at = static_cast<const unsigned char*>(data);
-  const auto add = [&](std::size_t i) noexcept {
-    std::uint64_t word = 0;
-    std::memcpy(&word, at + 8 * i, 8);
-    sum[i % 4] += word;
-    place[i % 4] += sum[i % 4];
+  const auto add = [&](std::size_t first, int i) noexcept {
+    pair words;
+    std::memcpy(&words, at + first + 16 * static_cast<std::size_t>(i), sizeof words);
+    sum[i] += words;
+    place[i] += sum[i];
   };
-  const std::size_t words = bytes / 8, whole = words / 4 * 4;
-  std::size_t i = 0;
-  for (; i != whole; i += 4) add(i), add(i + 1), add(i + 2), add(i + 3);
-  for (; i != words; ++i) add(i);
+#pragma GCC unroll 8
+  for (std::size_t i = 0; i + 32 <= bytes; i += 32) add(i, 0), add(i, 1);
+  if constexpr (bytes % 32 != 0) add(bytes - 32, 0), add(bytes - 32, 1);
   std::uint64_t all = 0;
   for (int lane = 0; lane < 4; ++lane) {
-    all = (all ^ sum[lane]) * 0x9e3779b97f4a7c15u;
-    all = ((all << 17 | all >> 47) ^ place[lane]) * 0x9e3779b97f4a7c15u;
+    all = (all ^ sum[lane / 2][lane % 2]) * 0x9e3779b97f4a7c15u;
+    all = ((all << 17 | all >> 47) ^ place[lane / 2][lane % 2]) * 0x9e3779b97f4a7c15u;
   }
   return all;
 }
@@ -63,7 +65,7 @@ void store_plan(void* memory, plan_kind kind, const Plan& plan, std::uint64_t th
   auto* stored = static_cast<stored_plan<Plan>*>(memory);
   std::memcpy(static_cast<void*>(&stored->plan), &plan, sizeof plan);
   const plan_header header{stored_plan_magic,   static_cast<std::uint32_t>(kind),         sizeof *stored,
-                           stored_plan_version, sum_of_words(&stored->plan, sizeof plan), threads};
+                           stored_plan_version, sum_of_words<sizeof plan>(&stored->plan), threads};
   std::memcpy(static_cast<void*>(&stored->header), &header, sizeof header);
 }
 
@@ -91,7 +93,7 @@ std::int32_t read_plan(const void* memory, plan_kind kind, const Plan*& plan, Is
   if (const std::int32_t s = read_header(memory, header); s != QUANTAL_OK) return s;
   const auto* stored = static_cast<const stored_plan<Plan>*>(memory);
   if (header.kind != static_cast<std::uint32_t>(kind) || header.bytes != sizeof *stored ||
-      header.check != sum_of_words(&stored->plan, sizeof(Plan)) || !is_kernel(stored->plan.leaf))
+      header.check != sum_of_words<sizeof(Plan)>(&stored->plan) || !is_kernel(stored->plan.leaf))
     return QUANTAL_E_PLAN;
   plan = &stored->plan;
   return QUANTAL_OK;
