@@ -99,6 +99,21 @@ void check_layer(layer<Family>& l) {
   }
 }
 
+// More work, so that plans for several threads have tasks for them on every ISA.
+template <class Family>
+void many_tasks(layer<Family>& l) {
+  if constexpr (Family::product) {
+    l.d.shape.n = 100;
+    l.d.finish.requant.count = 1;
+    l.bias.resize(100);
+    l.out_elements = static_cast<std::uint64_t>(l.d.shape.m * l.d.shape.n);
+  } else {
+    l.d.shape.batch = 3;
+    l.in_bytes *= 3;
+    l.out_elements *= 3;
+  }
+}
+
 template <class Family, class Change>
 void works_after(Change&& change) {
   layer<Family> l;
@@ -385,17 +400,33 @@ EACH_FAMILY("K11_scratch") {
   CHECK(run_after<F>([](auto& b, auto&) { b.packed = static_cast<const std::uint8_t*>(b.packed) + 8; }) ==
         status::scratch);
   CHECK(pack_after<F>([](auto& a) { a.packed += 8; }) == status::scratch);
-  // More lanes than the workspace was sized for.
+}
+
+// A plan made for four lanes runs on any number of them, each time with the workspace of so many and not with a byte less.
+EACH_FAMILY("K11_scratch of lanes") {
+  using F = TestType;
+  layer<F> l;
+  many_tasks(l);
+  const std::vector<std::uint8_t> wanted = l.reference();
+  const prepared<F> p(l, F::best(), 4);
+  REQUIRE(p.plan.tasks > 1);
+  REQUIRE(F::workspace(p.plan, 1) < F::workspace(p.plan, 4));
   const auto serial = [](void*, std::size_t count, parallel_for::task_fn task, void* argument) {
     for (std::size_t i = 0; i < count; ++i) task(argument, i);
   };
-  layer<F> l;
-  const prepared<F> p(l, F::best(), 4);
-  std::vector<std::uint8_t> out(l.out_bytes(), canary);
-  conv_buffers b = p.buffers(l, out.data());
-  b.workspace_bytes = F::workspace(p.plan, 1);
-  if (b.workspace_bytes < p.work.size) CHECK(F::run(p.plan, b, {nullptr, serial, 4}) == status::scratch);
-  CHECK(untouched(out.data(), out.size()));
+  for (const std::size_t lanes : {1, 2, 3, 4, 7, 64}) {
+    CAPTURE(lanes);
+    const aligned_bytes work(F::workspace(p.plan, lanes));
+    std::vector<std::uint8_t> out(l.out_bytes(), canary);
+    conv_buffers b = p.buffers(l, out.data());
+    b.workspace = work.data();
+    b.workspace_bytes = work.size - 1;
+    CHECK(F::run(p.plan, b, {nullptr, serial, lanes}) == status::scratch);
+    CHECK(untouched(out.data(), out.size()));
+    b.workspace_bytes = work.size;
+    CHECK(F::run(p.plan, b, {nullptr, serial, lanes}) == status::ok);
+    CHECK(out == wanted);
+  }
 }
 
 EACH_FAMILY("K12_plans_and_packed_weights that are not this plan's") {
