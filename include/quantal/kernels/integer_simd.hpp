@@ -1,10 +1,11 @@
 // The integer elementwise kernels, written once over a vector type V (kernels/<isa>/vec.hpp), every contract.
 //
-// fp32_rne: sums and products of codes are exact in s32 and in f32, so a run is: widen, subtract zero points, convert, multiply,
-// convert back (ties to even), narrow with saturation, clamp. On x86 a value below the s32 range converts to INT_MIN,
-// the lowest code; values above are cut first. The trap: a compiler may fuse the product and the sum of `add` into one
-// FMA; V::fence stands between. The fixed-point contracts have their products from fixed_simd.hpp. Tails go through buffers on the stack; pools overlap their last vector instead. As in
-// elementwise_simd.hpp, nothing here calls an inline function of the headers below. Freestanding.
+// fp32_rne: sums and products of codes are exact in s32 and in f32, so a run is: codes minus zero point as floats (V::centred),
+// multiply, convert back (ties to even), narrow with saturation, clamp. On x86 a value below the s32 range converts to
+// INT_MIN, the lowest code; values above are cut first. The trap: a compiler may fuse the product and the sum of `add`
+// into one FMA; V::fence stands between. The fixed-point contracts have their products from fixed_simd.hpp. Tails go
+// through buffers on the stack. As in elementwise_simd.hpp, nothing here calls an inline function of the headers below.
+// Freestanding.
 #pragma once
 #include "quantal/base/fp_env.hpp"
 #include "quantal/kernels/code_sum_simd.hpp"
@@ -12,6 +13,7 @@
 #include "quantal/kernels/fixed_simd.hpp"
 #include "quantal/kernels/integer.hpp"
 #include "quantal/kernels/lookup_simd.hpp"
+#include "quantal/kernels/pool_simd.hpp"
 
 namespace quantal::kernels::simd {
 inline namespace QUANTAL_KERNEL_COPY {
@@ -224,134 +226,6 @@ template <class V>
   for (; i < n; ++i) out[i] = table[codes[i]];
 }
 
-template <int N>
-struct vector_count {
-  static constexpr int value = N;
-};
-
-// Neighbouring windows of 3 columns and at most 3 rows, N vectors of channels: they share columns, whose largest codes
-// stay in registers. An output costs 3 or 6 loads, not 9.
-template <class V, int Stride, int N, class Code>
-[[gnu::always_inline]] inline void max_of_three_columns(const window_taps<Code>& t, const Code* first,
-                                                        Code* out) noexcept {
-  using bytes = typename V::bytes;
-  const Code* second = t.rows > 1 ? first + t.row_step : first;
-  const Code* third = t.rows > 2 ? second + t.row_step : second;
-  const int64_t step = t.column_step, channels = t.channels;
-  const auto column = [&](int64_t at) noexcept {
-    const bytes two = V::template max_bytes<Code>(V::load_bytes(first + at), V::load_bytes(second + at));
-    return V::template max_bytes<Code>(two, V::load_bytes(third + at));
-  };
-  bytes left[N], middle[N];
-  for (int i = 0; i < N; ++i) {
-    left[i] = column(i * static_cast<int64_t>(V::byte_width));
-    if (Stride == 1) middle[i] = column(step + i * static_cast<int64_t>(V::byte_width));
-  }
-  int64_t at = Stride == 1 ? 2 * step : step;
-  for (int64_t p = 0; p < t.pixels; ++p, at += Stride * step, out += channels) {
-    for (int i = 0; i < N; ++i) {
-      const int64_t own = at + i * static_cast<int64_t>(V::byte_width);
-      if (Stride == 2) middle[i] = column(own);
-      const bytes right = column(Stride == 1 ? own : own + step);
-      const bytes two = V::template max_bytes<Code>(middle[i], right);
-      V::store_bytes(out + i * static_cast<int64_t>(V::byte_width), V::template max_bytes<Code>(left[i], two));
-      left[i] = Stride == 1 ? middle[i] : right;
-      middle[i] = right;
-    }
-  }
-}
-
-// Any window of one pixel, N vectors of channels.
-template <class V, int N, class Code>
-[[gnu::always_inline]] inline void max_of_window(const window_taps<Code>& t, const Code* first, Code* out) noexcept {
-  typename V::bytes best[N];
-  for (int i = 0; i < N; ++i) best[i] = V::load_bytes(first + i * static_cast<int64_t>(V::byte_width));
-  for (int64_t y = 0; y < t.rows; ++y) {
-    const Code* pixel = first + y * t.row_step;
-    for (int64_t x = 0; x < t.columns; ++x, pixel += t.column_step) {
-      for (int i = 0; i < N; ++i)
-        best[i] = V::template max_bytes<Code>(best[i], V::load_bytes(pixel + i * static_cast<int64_t>(V::byte_width)));
-    }
-  }
-  for (int i = 0; i < N; ++i) V::store_bytes(out + i * static_cast<int64_t>(V::byte_width), best[i]);
-}
-
-template <class V, class Code>
-[[gnu::noinline]] void max_of(const window_taps<Code>& t, Code* out) noexcept {
-  constexpr int64_t step = V::byte_width;
-  if (t.channels < step) {
-    for (int64_t p = 0; p < t.pixels; ++p) {
-      for (int64_t c = 0; c < t.channels; ++c, ++out) {
-        const Code* first = t.first + p * t.pixel_step + c;
-        Code best = *first;
-        for (int64_t y = 0; y < t.rows; ++y) {
-          for (int64_t x = 0; x < t.columns; ++x) {
-            const Code code = first[y * t.row_step + x * t.column_step];
-            best = code > best ? code : best;
-          }
-        }
-        *out = best;
-      }
-    }
-    return;
-  }
-  // Calls body(channel, vectors) for all channels, two vectors or one at a time, the last one overlapping.
-  const auto all_channels = [&](auto&& body) noexcept {
-    int64_t c = 0;
-    for (; c + 2 * step <= t.channels; c += 2 * step) body(c, vector_count<2>{});
-    for (; c < t.channels; c += step) body(c < t.channels - step ? c : t.channels - step, vector_count<1>{});
-  };
-  const bool narrow = t.columns == 3 && t.rows <= 3 && t.pixels > 1;
-  if (narrow && t.pixel_step == t.column_step) {
-    all_channels([&](int64_t c, auto n) noexcept { max_of_three_columns<V, 1, n.value>(t, t.first + c, out + c); });
-  } else if (narrow && t.pixel_step == 2 * t.column_step) {
-    all_channels([&](int64_t c, auto n) noexcept { max_of_three_columns<V, 2, n.value>(t, t.first + c, out + c); });
-  } else {
-    for (int64_t p = 0; p < t.pixels; ++p, out += t.channels) {
-      const Code* first = t.first + p * t.pixel_step;
-      all_channels([&](int64_t c, auto n) noexcept { max_of_window<V, n.value>(t, first + c, out + c); });
-    }
-  }
-}
-
-// Sums of N * byte_width channels under a window, s32. 16 bits hold 64 sums of two codes.
-template <class V, int N, class Code>
-[[gnu::always_inline]] inline void sum_window(const Code* first, const window_taps<Code>& t,
-                                              typename V::s32 (&sums)[N][4]) noexcept {
-  typename V::s16 pairs[N][2];
-  const auto clear = [&]() noexcept {
-    for (int i = 0; i < N; ++i) pairs[i][0] = pairs[i][1] = V::no_sums();
-  };
-  const auto empty = [&]() noexcept {
-    for (int i = 0; i < N; ++i) {
-      sums[i][0] = V::add(sums[i][0], V::template widened<0>(pairs[i]));
-      sums[i][1] = V::add(sums[i][1], V::template widened<1>(pairs[i]));
-      sums[i][2] = V::add(sums[i][2], V::template widened<2>(pairs[i]));
-      sums[i][3] = V::add(sums[i][3], V::template widened<3>(pairs[i]));
-    }
-  };
-  const bool dense = t.row_step == t.columns * t.column_step;
-  const int64_t rows = dense ? 1 : t.rows, columns = dense ? t.rows * t.columns : t.columns;
-  for (int i = 0; i < N; ++i) sums[i][0] = sums[i][1] = sums[i][2] = sums[i][3] = V::set(0);
-  clear();
-  int room = 64;
-  for (int64_t y = 0; y < rows; ++y) {
-    const Code* pixel = first + y * t.row_step;
-    for (int64_t x = 0; x < columns; x += 2, pixel += 2 * t.column_step) {
-      for (int i = 0; i < N; ++i) {
-        const Code* p = pixel + static_cast<size_t>(i) * V::byte_width;
-        V::template add_two<Code>(pairs[i], V::load_bytes(p),
-                                  x + 1 < columns ? V::load_bytes(p + t.column_step) : V::set_bytes(0));
-      }
-      if (--room > 0) continue;
-      empty();
-      clear();
-      room = 64;
-    }
-  }
-  empty();
-}
-
 template <class V, class Ratios, class Code>
 [[gnu::noinline]] void mean_of(const window_taps<Code>& t, const codes_run& run, const Ratios& ratios,
                                Code* out) noexcept {
@@ -361,7 +235,9 @@ template <class V, class Ratios, class Code>
   const typename V::template narrowing<Code> narrow(run.zero_point, run.codes.min, run.codes.max);
   const typename V::s32 offset =
       V::set(static_cast<int32_t>(static_cast<uint32_t>(t.rows * t.columns) * static_cast<uint32_t>(run.a_zero_point)));
-  const auto finish = [&](typename V::s32 sum) noexcept { return r.rescale_sum(V::sub(sum, offset)); };
+  const auto finish = [&](typename V::s32 sum) __attribute__((always_inline)) {
+    return r.rescale_sum(V::sub(sum, offset));
+  };
   for (int64_t p = 0; p < t.pixels; ++p, out += t.channels) {
     const Code* first = t.first + p * t.pixel_step;
     if (t.channels < step) {
@@ -379,17 +255,14 @@ template <class V, class Ratios, class Code>
       continue;
     }
     int64_t at = 0;
-    for (; at + 4 * step <= t.channels; at += 4 * step) {
-      typename V::s32 s[4][4];
-      sum_window<V>(first + at, t, s);
-      for (int i = 0; i < 4; ++i)
-        narrow.store(out + at + i * step, finish(s[i][0]), finish(s[i][1]), finish(s[i][2]), finish(s[i][3]));
-    }
+    const auto store = [&](int i, typename V::s32 a, typename V::s32 b, typename V::s32 c, typename V::s32 d)
+        __attribute__((always_inline)) {
+      narrow.store(out + at + i * step, finish(a), finish(b), finish(c), finish(d));
+    };
+    for (; at + 4 * step <= t.channels; at += 4 * step) sum_window<V, 4>(first + at, t, store);
     for (; at < t.channels; at += step) {
       if (at > t.channels - step) at = t.channels - step;
-      typename V::s32 s[1][4];
-      sum_window<V>(first + at, t, s);
-      narrow.store(out + at, finish(s[0][0]), finish(s[0][1]), finish(s[0][2]), finish(s[0][3]));
+      sum_window<V, 1>(first + at, t, store);
     }
   }
 }
