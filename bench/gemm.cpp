@@ -33,6 +33,7 @@ struct product {
   epilogue finish;
   block packed, work;
   array<std::uint8_t> out;
+  gemm_buffers run_buffers;  // told once, as to every peer
 
   product(const problem_ptr& p, const gemm_leaf& leaf, ending e) : data(p), end(e) {
     gemm_desc d;
@@ -57,6 +58,7 @@ struct product {
     packed = aligned_block(plan.packed_bytes);
     work = aligned_block(gemm_workspace_bytes(plan, 1));
     out.resize(p->outputs());
+    run_buffers = buffers();
     pack();
   }
   void pack() const {
@@ -64,7 +66,7 @@ struct product {
     if (pack_gemm(plan, w, packed.get(), plan.packed_bytes) != status::ok)
       throw std::runtime_error("pack_gemm refused " + data->name);
   }
-  status run() {
+  gemm_buffers buffers() {
     gemm_buffers b;
     b.lhs = data->input.data();
     b.lhs_bytes = data->input.size();
@@ -78,7 +80,10 @@ struct product {
       b.residual = data->second.data();
       b.residual_bytes = data->second.size();
     }
-    const status s = run_gemm(plan, b);
+    return b;
+  }
+  status run() {
+    const status s = run_gemm(plan, run_buffers);
     if (end == ending::two_steps) add();
     return s;
   }
