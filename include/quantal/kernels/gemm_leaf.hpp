@@ -144,6 +144,8 @@ struct gemm_leaf {
   // block_wide reads when enough row blocks share it. Null: none.
   void (*widen)(const void* panel, int64_t steps, void* out) noexcept = nullptr;
   void (*block_wide)(const block_args& a) noexcept = nullptr;
+  // block, with one tap, that does what `widen` does on the way.
+  void (*block_widening)(const block_args& a, void* out) noexcept = nullptr;
   int32_t wide_bytes = 0;  // of one step
   int32_t wide_from = 0;   // rows: with fewer, widening a panel does not pay
 

@@ -189,10 +189,15 @@ constexpr int32_t folded_zero_point(const gemm_leaf& leaf, const gemm_plan& p) n
   return prepared_zero_point(centred ? *leaf.few_rows : leaf, p.lhs, p.lhs_zero_point);
 }
 
-// How many rows and panels a task takes: rows that fit most of a 512 KiB L2, and enough tasks for `width` threads.
+// How many rows and panels a task takes: rows that fit most of a 512 KiB L2, and enough tasks for `width` threads. Where
+// each task widens the weights anew, half of L2 is better (weights pass by, too), but not below 72 rows.
 constexpr void choose_tasks(gemm_plan& p, size_t width, const gemm_blocking& forced) noexcept {
   const int64_t rows = register_rows(*p.leaf), m = p.shape.m;
-  int64_t fit = int64_t{448 * 1024} / static_cast<int64_t>(p.lhs_row_bytes) / rows * rows;
+  const auto rows_in = [&](int64_t kib) noexcept {
+    return kib * 1024 / static_cast<int64_t>(p.lhs_row_bytes) / rows * rows;
+  };
+  int64_t fit = rows_in(448);
+  if (p.leaf->block_wide != nullptr && fit > 72) fit = rows_in(256) > 72 ? rows_in(256) : 72;
   if (fit < 2 * rows) fit = 2 * rows;
   const int64_t row_tasks = m == 0 ? 0 : divide_up(m, fit);
   p.block_m = row_tasks == 0 ? 0 : divide_up(divide_up(m, row_tasks), rows) * rows;
@@ -214,7 +219,7 @@ constexpr void choose_chunks(gemm_plan& p, const gemm_blocking& forced) noexcept
   p.wide = leaf.block_wide != nullptr && p.shape.m >= leaf.wide_from;
   if (forced.wide >= 0) p.wide = leaf.block_wide != nullptr && forced.wide > 0;
   int64_t limit = p.steps;
-  if (p.wide) limit = 64 * 1024 / leaf.wide_bytes;
+  if (p.wide) limit = 128 * 1024 / leaf.wide_bytes;
   if (leaf.chunk_steps > 0 && p.shape.m > register_rows(leaf)) limit = leaf.chunk_steps;
   if (p.long_sum && limit > long_chunk_depth / leaf.layout.depth) limit = long_chunk_depth / leaf.layout.depth;
   if (limit < 1) limit = 1;

@@ -190,12 +190,9 @@ struct gemm_task {
     a.accumulate = step0 > 0 && !p.long_sum;
     a.begun = begun();
     const int64_t chunk_bytes = steps * leaf.layout.depth * leaf.layout.columns;
-    // What the next chunk reads is fetched into L2 meanwhile (an address: it may lie past the end).
+    // What the next chunk reads is fetched into L2 meanwhile (an address: it may lie past the end); block_widening does
+    // it by itself.
     uintptr_t next = reinterpret_cast<uintptr_t>(a.panel) + static_cast<uintptr_t>(chunk_bytes);
-    if (p.wide) {
-      leaf.widen(a.panel, steps, scratch + p.chunk_at);
-      a.panel = scratch + p.chunk_at;
-    }
     const bool one_chunk = chunk_steps >= p.steps, last = step0 + steps >= p.steps;
     const int32_t block_size = leaf.rows * leaf.panels * leaf.layout.columns;
     // Groups of rows as even as possible: 13 rows are 5 + 4 + 4, not 6 + 6 + 1.
@@ -203,7 +200,7 @@ struct gemm_task {
     const int64_t groups = row_count <= most ? 1 : divide_up(row_count, most);
     const int64_t fewest = groups == 1 ? row_count : row_count / groups;
     int64_t larger = row_count - fewest * groups;
-    const int64_t fetched = groups > 1 && (p.wide || leaf.widen == nullptr) ? chunk_bytes * at_once / groups : 0;
+    const int64_t fetched = groups > 1 && leaf.widen == nullptr ? chunk_bytes * at_once / groups : 0;
     for (int64_t i = from, left = groups; left > 0; left -= at_once, i += a.live_rows) {
       const int64_t taken = left < at_once ? left : at_once, more = larger < taken ? larger : taken;
       larger -= more;
@@ -213,7 +210,14 @@ struct gemm_task {
       set_rows(a, rows, i, step0 * leaf.layout.depth);
       for (int64_t done = 0; done < fetched; done += 64, next += 64)
         __builtin_prefetch(reinterpret_cast<const void*>(next), 0, 2);
-      (p.wide ? leaf.block_wide : leaf.block)(a);
+      if (!p.wide) {
+        leaf.block(a);
+      } else if (i == from) {
+        leaf.block_widening(a, scratch + p.chunk_at);
+        a.panel = scratch + p.chunk_at;
+      } else {
+        leaf.block_wide(a);
+      }
       waiting = false;
       if (p.long_sum)
         add_long(a.acc, int64_t{a.live_rows} * leaf.layout.columns, step0 == 0, long_sums() + i * leaf.layout.columns);

@@ -1,8 +1,8 @@
 // Stores of finished blocks of 16 columns with AVX2: what ref/epilogue.hpp says, for every output type and contract.
 //
-// 8-bit under fp32_rne: two rows at a time. A clamp from above in f32 keeps the conversion to s32 in range (below it gives INT_MIN,
-// which is low enough); s16 narrowing saturates, adding the zero point saturates, 8-bit narrowing saturates, and the
-// lower clamp is a maximum of bytes. No product may be contracted with an addition: `fenced`. The fixed-point contracts:
+// 8-bit under fp32_rne: two rows at a time. s16 narrowing saturates, adding the zero point saturates, 8-bit narrowing
+// saturates, and the clamps are those of bytes. Where x may leave s32, f32 is clamped from above before (what is too low
+// converts to INT_MIN, which is low enough). No product may be contracted with an addition: `fenced`. The fixed-point contracts:
 // fixed_simd.hpp, one row at a time.
 #pragma once
 #include "quantal/kernels/copy.hpp"
@@ -69,11 +69,17 @@ struct code_scale {
   __m256 ratio[2];
   __m256 high, residual_ratio;
   __m256i zero_point, residual_zero_point;  // s16 and s32 lanes
-  __m256i low;                              // bytes
+  __m256i low, top;                         // bytes
 };
 
-// 8 accumulators -> steps from the zero point, not yet clamped from below.
-template <second_input Second>
+// Ratios below 1 keep the s32 range: |x| <= 2^31 (1 - 2^-24), a float that converts.
+inline bool below_one(const code_scale& s) noexcept {
+  const __m256 larger = _mm256_max_ps(s.ratio[0], s.ratio[1]);
+  return _mm256_movemask_ps(_mm256_cmp_ps(larger, _mm256_set1_ps(1.0f), _CMP_GE_OQ)) == 0;
+}
+
+// 8 accumulators -> steps from the zero point, not yet clamped from below, nor from above where they are `InRange`.
+template <second_input Second, bool InRange>
 inline __m256i steps_of(const code_scale& s, const int32_t* acc, int32_t half, __m128i residual) noexcept {
   const __m256i sum = _mm256_add_epi32(load_ymm(acc + 8 * half), s.bias[half]);
   __m256 x = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), s.ratio[half]);
@@ -83,18 +89,49 @@ inline __m256i steps_of(const code_scale& s, const int32_t* acc, int32_t half, _
     const __m256 other = _mm256_cvtepi32_ps(_mm256_sub_epi32(code, s.residual_zero_point));
     x = _mm256_add_ps(fenced(x), fenced(_mm256_mul_ps(other, s.residual_ratio)));
   }
-  return _mm256_cvtps_epi32(_mm256_min_ps(x, s.high));
+  return _mm256_cvtps_epi32(InRange ? x : _mm256_min_ps(x, s.high));
 }
 
 // 16 steps of a row -> s16 with the zero point, lanes 0-3 8-11 | 4-7 12-15.
-template <second_input Second>
+template <second_input Second, bool InRange>
 inline __m256i row_codes(const store_args& a, const code_scale& s, int32_t row) noexcept {
   const int32_t* acc = a.acc + 16 * row;
   __m128i residual = _mm_setzero_si128();
   if constexpr (Second != second_input::none)
     residual = load_bytes(static_cast<const uint8_t*>(a.residual) + row * a.residual_stride, a.live_columns);
-  const __m256i low = steps_of<Second>(s, acc, 0, residual), high = steps_of<Second>(s, acc, 1, residual);
+  const __m256i low = steps_of<Second, InRange>(s, acc, 0, residual),
+                high = steps_of<Second, InRange>(s, acc, 1, residual);
   return _mm256_adds_epi16(_mm256_packs_epi32(low, high), s.zero_point);
+}
+
+// s16 of two rows -> codes, one row in each half.
+template <bool Unsigned>
+inline __m256i two_rows_of_codes(const code_scale& s, __m256i first, __m256i second) noexcept {
+  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+  if constexpr (Unsigned) {
+    const __m256i codes = _mm256_packus_epi16(first, second);
+    return _mm256_permutevar8x32_epi32(_mm256_min_epu8(_mm256_max_epu8(codes, s.low), s.top), order);
+  } else {
+    const __m256i codes = _mm256_packs_epi16(first, second);
+    return _mm256_permutevar8x32_epi32(_mm256_min_epi8(_mm256_max_epi8(codes, s.low), s.top), order);
+  }
+}
+
+// `Full`: all 16 columns are live. The loop over whole pairs of rows must stay free of calls.
+template <bool Unsigned, second_input Second, bool InRange, bool Full>
+inline void store_rows(const store_args& a, const code_scale& s) noexcept {
+  uint8_t* to = static_cast<uint8_t*>(a.out);
+  int32_t i = 0;
+  for (; Full && i + 2 <= a.rows; i += 2, to += 2 * a.out_stride) {
+    const __m256i first = row_codes<Second, InRange>(a, s, i), second = row_codes<Second, InRange>(a, s, i + 1);
+    const __m256i codes = two_rows_of_codes<Unsigned>(s, first, second);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm256_castsi256_si128(codes));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to + a.out_stride), _mm256_extracti128_si256(codes, 1));
+  }
+  for (; i < a.rows; ++i, to += a.out_stride) {
+    const __m256i one = row_codes<Second, InRange>(a, s, i);
+    store_bytes(to, _mm256_castsi256_si128(two_rows_of_codes<Unsigned>(s, one, one)), a.live_columns);
+  }
 }
 
 template <bool Unsigned, second_input Second>
@@ -109,21 +146,13 @@ inline bool store_codes(const store_args& a) noexcept {
   s.zero_point = _mm256_set1_epi16(static_cast<int16_t>(a.zero_point));
   s.residual_zero_point = _mm256_set1_epi32(a.residual_zero_point);
   s.low = _mm256_set1_epi8(static_cast<char>(a.codes.min));
-  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-  uint8_t* to = static_cast<uint8_t*>(a.out);
-  for (int32_t i = 0; i < a.rows; i += 2, to += 2 * a.out_stride) {
-    const bool two = i + 1 < a.rows;
-    const __m256i first = row_codes<Second>(a, s, i);
-    const __m256i second = two ? row_codes<Second>(a, s, i + 1) : first;
-    __m256i codes;
-    if constexpr (Unsigned)
-      codes = _mm256_max_epu8(_mm256_packus_epi16(first, second), s.low);
-    else
-      codes = _mm256_max_epi8(_mm256_packs_epi16(first, second), s.low);
-    codes = _mm256_permutevar8x32_epi32(codes, order);
-    store_bytes(to, _mm256_castsi256_si128(codes), a.live_columns);
-    if (two) store_bytes(to + a.out_stride, _mm256_extracti128_si256(codes, 1), a.live_columns);
-  }
+  s.top = _mm256_set1_epi8(static_cast<char>(a.codes.max));
+  if (a.live_columns < 16)
+    store_rows<Unsigned, Second, false, false>(a, s);
+  else if (Second == second_input::none && below_one(s))
+    store_rows<Unsigned, Second, true, true>(a, s);
+  else
+    store_rows<Unsigned, Second, false, true>(a, s);
   return true;
 }
 
