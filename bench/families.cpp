@@ -19,6 +19,7 @@ const std::map<std::string, add_rows*> families = {
     {"requantize", add_codes_rows},   {"add", add_codes_rows},           {"multiply", add_codes_rows},
     {"look_up", add_codes_rows},      {"max_pool", add_codes_rows},      {"average_pool", add_codes_rows},
     {"dynamic_rows", add_codes_rows}, {"gemm_residual", add_gemm_rows},  {"gemm_fixed", add_gemm_rows},
+    {"pack_rows", add_gemm_rows},
 };
 
 }  // namespace

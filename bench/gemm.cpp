@@ -1,5 +1,6 @@
 // Products: gemm_u8s8/<isa>/<m>x<n>x<k>, gemm_s8s8/..., gemv/... (u8s8, few rows), overhead/... (the same call at a
-// size where only its own cost shows), pack/... (packing the weights: GB of weights per second). Weights are packed
+// size where only its own cost shows), pack/... (packing the weights: GB of weights per second; pack_rows/... from
+// row-major ones, the layout of a dense description, the others from column-major). Weights are packed
 // before, per-channel requantization to codes is fused; so it is for every peer.
 //
 // Two more ways to end, u8s8: gemm_fixed/... under fixed_double, beside /peer:fp32_rne, and gemm_residual/... with a
@@ -35,12 +36,14 @@ struct product {
   array<std::uint8_t> out;
   gemm_buffers run_buffers;  // told once, as to every peer
 
-  product(const problem_ptr& p, const gemm_leaf& leaf, ending e) : data(p), end(e) {
+  product(const problem_ptr& p, const gemm_leaf& leaf, ending e, bool row_major = false) : data(p), end(e) {
     gemm_desc d;
     d.shape = {p->width, p->out_channels, p->in_channels};
     d.lhs = d.out = p->unsigned_codes ? dtype::u8 : dtype::s8;
-    d.rhs_row_stride = 1;
-    d.rhs_column_stride = p->in_channels;
+    if (!row_major) {
+      d.rhs_row_stride = 1;
+      d.rhs_column_stride = p->in_channels;
+    }
     d.lhs_zero_point = p->input_zero_point;
     finish.requant.ratios = p->ratios.data();
     finish.requant.count = p->ratios.size();
@@ -97,11 +100,13 @@ struct product {
   }
 };
 
-prepared prepare(const problem_ptr& p, const gemm_leaf& leaf, bool packing, ending end) {
-  const auto w = std::make_shared<product>(p, leaf, end);
+enum class measures { run, pack, pack_rows };
+
+prepared prepare(const problem_ptr& p, const gemm_leaf& leaf, measures what, ending end) {
+  const auto w = std::make_shared<product>(p, leaf, end, what == measures::pack_rows);
   prepared r;
   r.note = leaf.isa;
-  if (packing) {
+  if (what != measures::run) {
     r.bytes = static_cast<double>(p->weights.size());
     r.time = repeat([w] { w->pack(); });
     return r;
@@ -124,19 +129,19 @@ void add_gemm_rows(const std::string& family, const std::string& isa, const std:
   const std::string name = family + "/" + isa + "/" + shape;
   const gemm_leaf* leaf = gemm_leaf_of(isa.c_str());
   const bool residual = family == "gemm_residual", fixed = family == "gemm_fixed";
+  const measures what = family == "pack" ? measures::pack : family == "pack_rows" ? measures::pack_rows : measures::run;
   const auto make = [shape, residual, is_unsigned = family != "gemm_s8s8"] {
     return make_product(shape, is_unsigned, residual);
   };
   const auto add = [&](const std::string& row, ending end) {
-    if (leaf != nullptr)
-      add_row(row, [make, leaf, end, packing = family == "pack"] { return prepare(make(), *leaf, packing, end); });
+    if (leaf != nullptr) add_row(row, [make, leaf, end, what] { return prepare(make(), *leaf, what, end); });
   };
   add(name, residual ? ending::residual : fixed ? ending::fixed : ending::codes);
   if (residual)
     add(name + "/peer:two_steps", ending::two_steps);
   else if (fixed)
     add(name + "/peer:fp32_rne", ending::codes);
-  else if (family != "pack")
+  else if (what == measures::run)
     add_peer_rows(name, kind::product, make);
 }
 

@@ -213,7 +213,7 @@ def judge(rows, cases, isa=None):
         for family in gate["families"]:
             middle = f"{gate['isa']}/" if "isa" in gate else ""
             names = [f"{family}/{middle}{shape}" for shape in cases["shapes"][gate["shapes"]]]
-            if family in ("overhead", "pack"):  # one gate for every ISA
+            if family in ("overhead", "pack", "pack_rows"):  # one gate for every ISA
                 measured = sorted({n.split("/")[1] for n in rows if n.startswith(family + "/")}) or [isa or "<isa>"]
                 names = [f"{family}/{i}/{shape}" for i in measured for shape in cases["shapes"][gate["shapes"]]]
             for name in names:

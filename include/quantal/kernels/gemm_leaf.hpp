@@ -115,8 +115,10 @@ struct pack_args {
   const uint8_t* codes = nullptr;  // element (d, c) at d * row_stride + c * column_stride
   int64_t row_stride = 0, column_stride = 0;
   int64_t k = 0;
-  int32_t live_columns = 0;
-  uint8_t flip = 0;  // 0x80: u8 weights become s8
+  int32_t panels = 1;
+  int64_t panel_step = 0;    // bytes from out and column_sums of each panel to those of the next
+  int32_t live_columns = 0;  // of the last panel
+  uint8_t flip = 0;          // 0x80: u8 weights become s8
   void* out = nullptr;
   int32_t* column_sums = nullptr;  // of the stored s8 weights, += for all live columns
 };
@@ -136,7 +138,7 @@ struct gemm_leaf {
                   void* out) noexcept = nullptr;
   // Sum of k codes; null: the nest adds them itself.
   int32_t (*sum)(const void* codes, bool is_unsigned, int64_t k) noexcept = nullptr;
-  // Packs a whole panel (padding included); null: the nest does it byte by byte.
+  // Packs whole panels (padding included); null: the nest does it byte by byte.
   void (*pack)(const pack_args& a) noexcept = nullptr;
 
   void (*block)(const block_args& a) noexcept = nullptr;

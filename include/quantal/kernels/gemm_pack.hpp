@@ -35,19 +35,28 @@ inline void pack_panel_bytes(const panel_layout& l, const pack_args& a) noexcept
 
 }  // namespace detail
 
-// k depths of `live_columns` columns into zeroed memory for k rounded up to whole steps.
+// k depths of some panels into zeroed memory for k rounded up to whole steps.
 inline void pack_panel(const gemm_leaf& leaf, const pack_args& a) noexcept {
-  if (leaf.pack != nullptr)
+  if (leaf.pack != nullptr) {
     leaf.pack(a);
-  else
-    detail::pack_panel_bytes(leaf.layout, a);
+    return;
+  }
+  const int32_t columns = leaf.layout.columns;
+  pack_args one = a;
+  for (int32_t i = 0; i < a.panels; ++i) {
+    one.live_columns = i + 1 < a.panels ? columns : a.live_columns;
+    detail::pack_panel_bytes(leaf.layout, one);
+    one.codes += columns * a.column_stride;
+    one.out = static_cast<uint8_t*>(one.out) + a.panel_step;
+    one.column_sums += a.panel_step / 4;
+  }
 }
 
 namespace detail {
 
 inline constexpr int64_t row_major_slice = 128;  // depths: whole steps of every layout
 
-// All panels: headers zeroed, weights, headers filled. Row-major weights go by slices of depths that all panels read
+// All panels: headers zeroed, weights, headers filled. Row-major weights go by slices of depths that all panels take
 // before the next slice: few rows are open at a time (a row of 4 KiB is a page of its own). Column-major weights go
 // panel by panel: a column is read from end to end.
 inline void pack_panels(const gemm_plan& p, const gemm_weights& w, uint8_t* panels) noexcept {
@@ -68,13 +77,17 @@ inline void pack_panels(const gemm_plan& p, const gemm_weights& w, uint8_t* pane
   a.row_stride = p.rhs_row_stride;
   a.column_stride = p.rhs_column_stride;
   a.flip = p.rhs == dtype::u8 ? 0x80 : 0;
-  const int64_t slice = p.rhs_row_stride > p.rhs_column_stride ? row_major_slice : p.shape.k;
+  a.panel_step = static_cast<int64_t>(p.panel_stride);
+  const bool row_major = p.rhs_row_stride > p.rhs_column_stride;
+  const int64_t slice = row_major ? row_major_slice : p.shape.k;
+  const int64_t most = row_major ? INT32_MAX : 1;  // panels at once
   for (int64_t d = 0; d < p.shape.k; d += slice) {
     a.k = p.shape.k - d < slice ? p.shape.k - d : slice;
-    for (int64_t i = 0; i < p.panels; ++i) {
+    for (int64_t i = 0; i < p.panels; i += a.panels) {
       const panel_parts parts = parts_at(i);
+      a.panels = static_cast<int32_t>(p.panels - i < most ? p.panels - i : most);
       a.codes = static_cast<const uint8_t*>(w.rhs) + d * p.rhs_row_stride + i * l.columns * p.rhs_column_stride;
-      a.live_columns = live(i);
+      a.live_columns = live(i + a.panels - 1);
       a.out = parts.weights + d * l.columns;
       a.column_sums = parts.column_sum;
       pack_panel(leaf, a);

@@ -2,6 +2,7 @@
 // AMX tiles): byte transposes in registers, column sums on the way.
 //
 //   16 depths x 16 columns of rhs, row-major      rows a b c d:  unpack bytes (a b)(c d), then words: 4 columns x abcd
+//                              (32 columns where there are so many)
 //                              or column-major    4 columns x 16 bytes: transpose dwords
 //
 // Tails (fewer columns or depths) pass through a zeroed 16 x 16 square. Compile with -mavx2.
@@ -22,6 +23,13 @@ struct strip {
 
 inline __m128i load_xmm(const void* p) noexcept {
   return _mm_loadu_si128(static_cast<const __m128i*>(p));
+}
+
+inline __m256i load_32(const void* p) noexcept {
+  return _mm256_loadu_si256(static_cast<const __m256i*>(p));
+}
+inline void store_32(void* p, __m256i x) noexcept {
+  _mm256_storeu_si256(static_cast<__m256i*>(p), x);
 }
 
 // Four columns' groups of four -> memory and sums.
@@ -69,23 +77,23 @@ inline void pack_column_major(strip& s, const uint8_t* codes, int64_t column_str
   }
 }
 
-// Columns [first, first + 16) of a panel; those at or above a.live_columns become 0.
-inline void pack_strip(const pack_args& a, const panel_layout& l, int32_t first) noexcept {
+// Columns [first, first + 16) of one panel, depths [d, k); columns at or above a.live_columns become 0. d: a multiple of
+// 16.
+inline void pack_strip(const pack_args& a, const panel_layout& l, int32_t first, int64_t d) noexcept {
   const int32_t live = a.live_columns - first < 16 ? (a.live_columns > first ? a.live_columns - first : 0) : 16;
   const __m128i zero = _mm_setzero_si128();
   strip s;
   s.flip = _mm_set1_epi8(static_cast<char>(a.flip));
   for (int32_t q = 0; q < 4; ++q) s.sums[q] = zero;
-  const uint8_t* codes = a.codes + first * a.column_stride;
+  const uint8_t* codes = a.codes + first * a.column_stride + d * a.row_stride;
   const int64_t group_step = l.tile_columns * 4;
   uint8_t* out = static_cast<uint8_t*>(a.out);
   const bool fast = live == 16 && (a.column_stride == 1 || a.row_stride == 1);
   const int64_t padded = (a.k + l.depth - 1) / l.depth * l.depth;
-  const auto place = [&l, first](int64_t d) noexcept {  // panel_offset(l, d, first)
-    return d / l.depth * l.depth * l.columns + first / l.tile_columns * l.depth * l.tile_columns +
-           d % l.depth * l.tile_columns + first % l.tile_columns * 4;
+  const auto place = [&l, first](int64_t depth) noexcept {  // panel_offset(l, depth, first)
+    return depth / l.depth * l.depth * l.columns + first / l.tile_columns * l.depth * l.tile_columns +
+           depth % l.depth * l.tile_columns + first % l.tile_columns * 4;
   };
-  int64_t d = 0;
   for (; fast && a.column_stride != 1 && d + 16 <= a.k;) {
     int64_t at[4];
     int32_t blocks = 0;
@@ -116,9 +124,68 @@ inline void pack_strip(const pack_args& a, const panel_layout& l, int32_t first)
   }
 }
 
+// Panel `i` of several.
+inline pack_args panel_of(const pack_args& a, const panel_layout& l, int32_t i) noexcept {
+  pack_args one = a;
+  one.codes += i * l.columns * a.column_stride;
+  one.out = static_cast<uint8_t*>(one.out) + i * a.panel_step;
+  one.column_sums += i * a.panel_step / 4;
+  if (i + 1 < a.panels) one.live_columns = l.columns;
+  return one;
+}
+
+// sums += those of the four bytes in each s32.
+inline void add_group_sums(int32_t* sums, __m256i pairs) noexcept {
+  store_32(sums, _mm256_add_epi32(load_32(sums), _mm256_madd_epi16(pairs, _mm256_set1_epi16(1))));
+}
+
+// Two neighbouring strips of row-major weights, all 32 columns live: depths [0, k) without the last k % 16. Half a line
+// of each row is read at once: lines of rows 4 KiB apart share one set of L1 and do not stay. Two lines further are
+// fetched, since no stream goes on from page to page.
+template <const panel_layout& Layout>
+inline void pack_two_strips(const pack_args& a, int32_t strip) noexcept {
+  constexpr int32_t strips = Layout.columns / 16;
+  const pack_args to[2] = {panel_of(a, Layout, strip / strips), panel_of(a, Layout, (strip + 1) / strips)};
+  const int32_t first[2] = {strip % strips * 16, (strip + 1) % strips * 16};
+  const __m256i flip = _mm256_set1_epi8(static_cast<char>(a.flip)), one = _mm256_set1_epi8(1);
+  const uint8_t* row = a.codes + 16 * strip;
+  const int64_t whole = a.k & ~int64_t{15}, step = a.row_stride;
+  for (int64_t d = 0; d < whole;) {
+    __m256i sums[4] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256()};
+    const int64_t end = whole - d < 256 ? whole : d + 256;  // s16 sums of 64 groups fit
+    for (; d < end; d += 4, row += 4 * step) {
+      for (int32_t i = 0; i < 4; ++i) _mm_prefetch(reinterpret_cast<const char*>(row + i * step + 128), _MM_HINT_T1);
+      const __m256i r0 = _mm256_xor_si256(load_32(row), flip), r1 = _mm256_xor_si256(load_32(row + step), flip);
+      const __m256i r2 = _mm256_xor_si256(load_32(row + 2 * step), flip),
+                    r3 = _mm256_xor_si256(load_32(row + 3 * step), flip);
+      const __m256i ab0 = _mm256_unpacklo_epi8(r0, r1), ab1 = _mm256_unpackhi_epi8(r0, r1);
+      const __m256i cd0 = _mm256_unpacklo_epi8(r2, r3), cd1 = _mm256_unpackhi_epi8(r2, r3);
+      // Columns 0-3 16-19 | 4-7 20-23 | 8-11 24-27 | 12-15 28-31 of groups.
+      const __m256i q0 = _mm256_unpacklo_epi16(ab0, cd0), q1 = _mm256_unpackhi_epi16(ab0, cd0);
+      const __m256i q2 = _mm256_unpacklo_epi16(ab1, cd1), q3 = _mm256_unpackhi_epi16(ab1, cd1);
+      const __m256i groups[4] = {_mm256_permute2x128_si256(q0, q1, 0x20), _mm256_permute2x128_si256(q2, q3, 0x20),
+                                 _mm256_permute2x128_si256(q0, q1, 0x31), _mm256_permute2x128_si256(q2, q3, 0x31)};
+      for (int32_t i = 0; i < 4; ++i) {
+        store_32(static_cast<uint8_t*>(to[i / 2].out) + panel_offset(Layout, d, first[i / 2]) + i % 2 * 32, groups[i]);
+        sums[i] = _mm256_add_epi16(sums[i], _mm256_maddubs_epi16(one, groups[i]));
+      }
+    }
+    for (int32_t i = 0; i < 4; ++i) add_group_sums(to[i / 2].column_sums + first[i / 2] + i % 2 * 8, sums[i]);
+  }
+}
+
 template <const panel_layout& Layout>
 inline void pack_panel(const pack_args& a) noexcept {
-  for (int32_t first = 0; first < Layout.columns; first += 16) pack_strip(a, Layout, first);
+  constexpr int32_t strips = Layout.columns / 16;
+  const int32_t all = a.panels * strips, live = (a.panels - 1) * Layout.columns + a.live_columns;
+  for (int32_t s = 0; s < all;) {
+    const bool two = a.column_stride == 1 && a.k >= 16 && 16 * s + 32 <= live;
+    if (two) pack_two_strips<Layout>(a, s);
+    const int64_t done = two ? a.k & ~int64_t{15} : 0;
+    for (const int32_t end = two ? s + 2 : s + 1; s < end; ++s)
+      if (done < a.k || done % Layout.depth != 0)
+        pack_strip(panel_of(a, Layout, s / strips), Layout, s % strips * 16, done);
+  }
 }
 
 // k codes as bytes, those of the other sign flipped; zero up to padded_k.
