@@ -101,7 +101,7 @@ class leaf_matrix {
     const panel_layout& l = leaf_.layout;
     const bool is_unsigned = leaf_.form == lhs_form::u8 || (leaf_.form == lhs_form::codes && live % 2 == 0);
     const std::int64_t depth = steps * l.depth, distance = width + 2 * r_.pick(0, 40);
-    std::vector<std::uint8_t> image(static_cast<std::size_t>(distance * 40 + taps * 64 + width));
+    std::vector<std::uint8_t> image(static_cast<std::size_t>(distance * 64 + taps * 64 + width));
     for (std::uint8_t& x : image) x = static_cast<std::uint8_t>(r_.next() >> 8);
     if (leaf_.form == lhs_form::s16_centred)  // [-255, 255]
       for (std::size_t i = 1; i < image.size(); i += 2) image[i] = image[i] % 2 == 0 ? 0 : 0xff;

@@ -130,7 +130,7 @@ inline void store_rows(const store_args& a, const code_scale& s) noexcept {
   }
   for (; i < a.rows; ++i, to += a.out_stride) {
     const __m256i one = row_codes<Second, InRange>(a, s, i);
-    store_bytes(to, _mm256_castsi256_si128(two_rows_of_codes<Unsigned>(s, one, one)), a.live_columns);
+    store_bytes(to, _mm256_castsi256_si128(two_rows_of_codes<Unsigned>(s, one, one)), Full ? 16 : a.live_columns);
   }
 }
 

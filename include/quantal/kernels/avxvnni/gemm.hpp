@@ -107,7 +107,7 @@ inline void block_group(const block_args& a, int32_t first, int32_t live) noexce
   }
 }
 
-// As AVX2's: up to four groups of rows, as even as possible.
+// As AVX2's: groups of rows, as even as possible.
 inline void block_any(const block_args& a) noexcept {
   const int32_t groups = (a.live_rows + gemm_rows - 1) / gemm_rows;
   const int32_t fewest = a.live_rows / groups, larger = a.live_rows - fewest * groups;
