@@ -102,13 +102,13 @@ template <class V, class Ratios, class In, class Out>
   for (size_t k = 0; i + k < n; ++k) out[i + k] = y[k];
 }
 
-template <class V, bool Product, class Ratios, class Code>
+template <class V, bool Product, bool Clamped, class Ratios, class Code>
 [[gnu::noinline]] void binary_loop(const Code* a, const Code* b, size_t n, const codes_run& run, const Ratios& ratios,
                                    Code* out) noexcept {
   constexpr size_t step = 4 * V::width;
   const Ratios r = ratios;
   const typename V::template centred<Code> a_centre(run.a_zero_point), b_centre(run.b_zero_point);
-  const typename V::template narrowing<Code> narrow(run.zero_point, run.codes.min, run.codes.max);
+  const typename V::template narrowing<Code, Clamped> narrow(run.zero_point, run.codes.min, run.codes.max);
   const auto four = [&](const Code* x, const Code* y, Code* z) __attribute__((always_inline)) {
     typename V::f32 left[4], right[4];
     a_centre(x, left);
@@ -275,7 +275,10 @@ void rescale(const In* a, size_t n, const codes_run& run, Out* out) noexcept {
 template <class V, bool Product, class Code>
 void binary(const Code* a, const Code* b, size_t n, const codes_run& run, Code* out) noexcept {
   const default_fp_env env;
-  with_ratios<V>(run, true, [&](const auto& ratios) noexcept { binary_loop<V, Product>(a, b, n, run, ratios, out); });
+  with_ratios<V>(run, true, [&](const auto& ratios) noexcept {
+    if (run.codes.max - run.codes.min < 255) return binary_loop<V, Product, true>(a, b, n, run, ratios, out);
+    binary_loop<V, Product, false>(a, b, n, run, ratios, out);  // narrowing saturates to all codes
+  });
 }
 template <class V, class Code>
 [[gnu::always_inline]] inline void requantize_rows(const int32_t* sums, const int32_t* bias, size_t rows,
