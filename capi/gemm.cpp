@@ -40,8 +40,7 @@ constexpr advice advices[] = {
     {QUANTAL_E_ARGUMENT, nullptr, "align 4-byte data to 4 bytes; real_bias belongs to F32 products"},
     {QUANTAL_E_SCALE, nullptr, "give a positive, finite, normal float"},
     {QUANTAL_E_ZERO_POINT, nullptr, "give a code of the type: U8 0..255, S8 -128..127"},
-    {QUANTAL_E_RANGE, "epilogue.min, epilogue.max",
-     "min <= max, both codes of the output; F32: neither INT32_MIN nor INT32_MAX"},
+    {QUANTAL_E_RANGE, "epilogue.min, epilogue.max", "min <= max, both codes of the output"},
     {QUANTAL_E_RANGE, "epilogue.residual_ratio", "give less than 2^100"},
     {QUANTAL_E_RANGE, nullptr, "give 0 or 2^30..2^31-1 and a shift of -31..30: quantal_multiplier_of makes them"},
     {QUANTAL_E_COUNT, nullptr, "give 1, or one per output channel"},
@@ -86,8 +85,7 @@ std::string epilogue_field(const quantal_epilogue* from, std::int32_t out, std::
   const std::string one = array + "[" + std::to_string(channel) + "]";
   const bool in_array = channel != no_channel;
   const bool clamp_is_bad =
-      (e.flags & QUANTAL_CLAMP) != 0 && (e.min > e.max || e.min == INT32_MIN || e.max == INT32_MAX ||
-                                         (is_code(out) && (!holds(out, e.min) || !holds(out, e.max))));
+      (e.flags & QUANTAL_CLAMP) != 0 && (e.min > e.max || (is_code(out) && (!holds(out, e.min) || !holds(out, e.max))));
   switch (code) {
     case QUANTAL_E_NULL: return array;
     case QUANTAL_E_SCALE: return in_array ? one : "epilogue.residual_ratio";
@@ -116,8 +114,8 @@ std::int32_t read_epilogue(const quantal_epilogue* from, dtype out, epilogue& to
   to.requant.count = static_cast<std::size_t>(e.count);
   to.requant.zero_point = e.zero_point;
   if ((e.flags & QUANTAL_CLAMP) != 0) {
-    // INT32_MIN and INT32_MAX mean "the type's limit" inside: as a clamp they lie outside every type.
-    if (e.min == INT32_MIN || e.max == INT32_MAX) return QUANTAL_E_RANGE;
+    // INT32_MIN and INT32_MAX mean "the type's limit" inside: no bound for reals, but outside every type of codes.
+    if (out != dtype::f32 && (e.min == INT32_MIN || e.max == INT32_MAX)) return QUANTAL_E_RANGE;
     to.requant.min = e.min;
     to.requant.max = e.max;
   }

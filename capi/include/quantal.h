@@ -392,7 +392,8 @@ typedef struct quantal_epilogue {
   uint32_t flags;
   int32_t contract;
   int32_t zero_point;          /* of the output */
-  int32_t min, max;            /* with QUANTAL_CLAMP: lowest and highest code; F32 out: number (ReLU6: 0, 6) */
+  int32_t min, max;            /* with QUANTAL_CLAMP: lowest and highest code; F32 out: number (ReLU6: 0, 6;
+                                  INT32_MIN, INT32_MAX: no bound) */
   const float *ratios;         /* [count] FP32_RNE and F32 out: input scale * weight scale / output scale */
   const quantal_multiplier *multipliers; /* [count] the fixed contracts */
   uint64_t count;              /* 1, or one per output channel */

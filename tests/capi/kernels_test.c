@@ -852,6 +852,15 @@ static int Q10_clamps_of_sums_and_reals(void) {
       high = x > high ? x : high;
     }
     CHECK(low == 0.0f && high == 6.0f);
+    l.epilogue.max = INT32_MAX; /* ReLU: no upper bound */
+    CHECK(init(&l) == QUANTAL_OK && pack(&l, packed_data, sizeof packed_data) == QUANTAL_OK);
+    CHECK(run_on(&l, l.plan, &b, NULL) == QUANTAL_OK);
+    for (low = high = 0, i = 0; i < l.out_bytes; ++i) {
+      memcpy(&x, out_data + 4 * i, 4);
+      low = x < low ? x : low;
+      high = x > high ? x : high;
+    }
+    CHECK(low == 0.0f && high > 6.0f);
   }
   return 1;
 }

@@ -76,6 +76,7 @@ class Gemm(unittest.TestCase):
         a, b = codes(rng, np.uint8, (9, 50)), codes(rng, np.int8, (50, 6))
         ratios = rng.uniform(1e-4, 1e-3, 6).astype(np.float32)
         np.testing.assert_array_equal(quantal.gemm(a, b, dtype="f32", ratios=ratios), sums(a, b).astype(np.float32) * ratios)
+        np.testing.assert_array_equal(quantal.gemm(a, b, dtype="f32", ratios=ratios, min=0), np.maximum(sums(a, b).astype(np.float32) * ratios, 0))
         relu = quantal.gemm(a, b, ratios=ratios, zero_point=-100, min=-100, max=90)
         np.testing.assert_array_equal(relu, np.clip(np.rint(sums(a, b).astype(np.float32) * ratios) - 100, -100, 90))
 
@@ -120,7 +121,7 @@ class Gemm(unittest.TestCase):
                            (lambda: quantal.gemm(a, b, ratios=-1.0, contract="fixed_single"), ValueError),
                            (lambda: quantal.gemm(a, b, bias=[1.5] * 4), TypeError), (lambda: quantal.gemm(a, b, bias=[2**40] * 4), TypeError),
                            (lambda: quantal.gemm(a, b, lhs_zero_point=256), ValueError), (lambda: quantal.gemm(a, b, lhs_zero_point=2**40), ValueError),
-                           (lambda: quantal.gemm(a, b, min=0), ValueError), (lambda: quantal.gemm(a, b, ratios=1, dtype="f32", min=0), ValueError), (lambda: quantal.gemm(a, b, ratios=1, min=9, max=3), ValueError),
+                           (lambda: quantal.gemm(a, b, min=0), ValueError), (lambda: quantal.gemm(a, b, ratios=1, dtype="f32", min=0.5), TypeError), (lambda: quantal.gemm(a, b, ratios=1, min=9, max=3), ValueError),
                            (lambda: quantal.gemm(a, b, ratios=1, contract="rounded"), ValueError), (lambda: quantal.gemm("a", b), TypeError)):
             with self.assertRaises(kind):
                 call()

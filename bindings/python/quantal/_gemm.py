@@ -94,7 +94,7 @@ def gemm(a, b, *, bias=None, lhs_zero_point: int = 0, rhs_zero_point: int = 0, d
         saturated; "f32": sum * ratios
     ratios: one number or [n]: scale of a * scale of b / scale of the result
     contract: how the result is rounded: "fp32_rne", "fixed_double", "fixed_single"
-    min, max: lowest and highest code of the result (a fused ReLU is min=zero_point)
+    min, max: lowest and highest code of the result (a fused ReLU is min=zero_point); "f32": whole numbers that bound it (ReLU6: 0 and 6)
     kernel: an instruction set of `quantal.cpu()`; None: the best
 
     It plans, packs b and runs, each time; who multiplies often uses the C or C++ interface. Errors: TypeError, ValueError,
@@ -132,12 +132,10 @@ def gemm(a, b, *, bias=None, lhs_zero_point: int = 0, rhs_zero_point: int = 0, d
                 native.check(native.library.quantal_multiplier_of(float(ratio), ctypes.byref(multipliers[i])), what=f"ratios[{i}]")
             epilogue.multipliers = multipliers
         if min is not None or max is not None:
-            if out_type not in (np.uint8, np.int8):
-                raise ValueError("min and max are codes: they need an 8-bit dtype")
-            codes = np.iinfo(out_type)
+            open_ends = np.iinfo(np.int32 if out_type == np.float32 else out_type)
             epilogue.flags |= _CLAMP
-            epilogue.min = native.integer(codes.min if min is None else min, "min", 32)
-            epilogue.max = native.integer(codes.max if max is None else max, "max", 32)
+            epilogue.min = native.integer(open_ends.min if min is None else min, "min", 32)
+            epilogue.max = native.integer(open_ends.max if max is None else max, "max", 32)
         desc.epilogue = ctypes.pointer(epilogue)
     elif min is not None or max is not None or zero_point != 0:
         raise ValueError('dtype "s32" has neither zero_point nor min and max')
