@@ -294,11 +294,13 @@ int32_t quantal_gemm_run(const void* memory, const quantal_run_buffers* buffers,
   parallel_for threads;
   if (const int32_t s = read_parallel(parallel, threads); s != QUANTAL_OK) return s;
   if (p->tasks != 0 && b.workspace == nullptr) return QUANTAL_E_SCRATCH;
-  if (!aligned4(b.row_zero_points) || !aligned4(b.row_scales) || (!detail::is_code(p->out) && !aligned4(b.out)))
+  if (!aligned4(b.row_zero_points) || !aligned4(b.row_scales) || !aligned4(b.row_sums) ||
+      (!detail::is_code(p->out) && !aligned4(b.out)))
     return QUANTAL_E_ARGUMENT;
   const gemm_buffers to{b.in,       b.in_bytes,       b.packed,          b.packed_bytes,
                         b.out,      b.out_bytes,      b.workspace,       b.workspace_bytes,
-                        b.residual, b.residual_bytes, b.row_zero_points, b.row_scales};
+                        b.residual, b.residual_bytes, b.row_zero_points, b.row_scales,
+                        b.row_sums};
   return code_of(run_gemm(*p, to, threads));
 }
 

@@ -90,13 +90,13 @@ FIELD(quantal_weights, struct_size, 0); FIELD(quantal_weights, flags, 4); FIELD(
 FIELD(quantal_weights, bytes, 16); FIELD(quantal_weights, bias, 24); FIELD(quantal_weights, real_bias, 32);
 FIELD(quantal_weights, epilogue, 40);
 
-SIZE(quantal_run_buffers, 104);
+SIZE(quantal_run_buffers, 112);
 FIELD(quantal_run_buffers, struct_size, 0); FIELD(quantal_run_buffers, flags, 4); FIELD(quantal_run_buffers, in, 8);
 FIELD(quantal_run_buffers, in_bytes, 16); FIELD(quantal_run_buffers, packed, 24); FIELD(quantal_run_buffers, packed_bytes, 32);
 FIELD(quantal_run_buffers, out, 40); FIELD(quantal_run_buffers, out_bytes, 48); FIELD(quantal_run_buffers, workspace, 56);
 FIELD(quantal_run_buffers, workspace_bytes, 64); FIELD(quantal_run_buffers, residual, 72);
 FIELD(quantal_run_buffers, residual_bytes, 80); FIELD(quantal_run_buffers, row_zero_points, 88);
-FIELD(quantal_run_buffers, row_scales, 96);
+FIELD(quantal_run_buffers, row_scales, 96); FIELD(quantal_run_buffers, row_sums, 104);
 
 SIZE(quantal_plan_info, 72);
 FIELD(quantal_plan_info, struct_size, 0); FIELD(quantal_plan_info, flags, 4); FIELD(quantal_plan_info, packed_bytes, 8);

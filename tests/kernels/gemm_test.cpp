@@ -119,6 +119,15 @@ bool equals_reference(const problem& p, const gemm_leaf& leaf, std::size_t width
   b.residual_bytes = p.residual.size();
   b.row_zero_points = p.d.dynamic_lhs ? p.zeros.data() : nullptr;
   b.row_scales = p.d.finish.row_scales ? p.scales.data() : nullptr;
+  std::vector<std::int32_t> sums;
+  for (std::int64_t i = 0; i < s.m; ++i) {
+    std::int32_t& sum = sums.emplace_back(0);
+    for (std::int64_t d = 0; d < s.k; ++d) {
+      const std::uint8_t code = p.lhs[static_cast<std::size_t>(i * s.k + d)];
+      sum += p.d.lhs == dtype::u8 ? std::int32_t{code} : std::int32_t{static_cast<std::int8_t>(code)};
+    }
+  }
+  if (s.k % 2 == 0) b.row_sums = sums.data();
   REQUIRE(run_gemm(plan, b, lanes) == status::ok);
   const ref::gemm_extras extras{p.bias.data(), weights.real_bias, b.row_zero_points, b.row_scales, b.residual, s.n};
   ref::gemm(s, {p.lhs.data(), p.d.lhs, s.k, 1, p.d.lhs_zero_point}, {p.rhs.data(), p.d.rhs, s.n, 1, p.d.rhs_zero_point},
@@ -215,6 +224,35 @@ TEST_CASE("K6_K9 rhs of any strides packs to the same bytes, and at any alignmen
   }
 }
 
+TEST_CASE("sums of rows that the caller has are not added up again") {
+  gemm_desc d;
+  d.shape = {2, 3, 4};
+  d.lhs = dtype::u8;
+  d.rhs_zero_point = 3;
+  d.out = dtype::s32;
+  const std::vector<std::uint8_t> lhs(8, 1), rhs(12, 5);
+  const std::vector<std::int32_t> none_and_five{0, 5};
+  std::vector<std::int32_t> out(6);
+  gemm_plan plan;
+  REQUIRE(plan_gemm(d, native_gemm_leaf(), 1, plan) == status::ok);
+  const block packed = aligned(plan.packed_bytes), work = aligned(gemm_workspace_bytes(plan, 1));
+  REQUIRE(pack_gemm(plan, {rhs.data(), nullptr, nullptr, {}}, packed.get(), plan.packed_bytes) == status::ok);
+  gemm_buffers b;
+  b.lhs = lhs.data();
+  b.lhs_bytes = 8;
+  b.packed = packed.get();
+  b.packed_bytes = plan.packed_bytes;
+  b.out = out.data();
+  b.out_bytes = 24;
+  b.workspace = work.get();
+  b.workspace_bytes = gemm_workspace_bytes(plan, 1);
+  REQUIRE(run_gemm(plan, b) == status::ok);
+  CHECK(out == std::vector<std::int32_t>(6, 4 * (5 - 3)));
+  b.row_sums = none_and_five.data();  // not those of the rows: what they say is what is subtracted
+  REQUIRE(run_gemm(plan, b) == status::ok);
+  CHECK(out == std::vector<std::int32_t>{20, 20, 20, 5, 5, 5});
+}
+
 TEST_CASE("K1_K5_K6_K7_K8_K10_K11_K12_K13_K14_K17_K18_Q1_Q8_Q9 bad descriptions are refused, and nothing is written") {
   problem p = make_problem({4, 8, 16}, false);
   p.d.out = dtype::u8;
@@ -298,6 +336,7 @@ TEST_CASE("K1_K5_K6_K7_K8_K10_K11_K12_K13_K14_K17_K18_Q1_Q8_Q9 bad descriptions 
     if (c.residual != nullptr) c.residual = space.get();
     if (c.row_zero_points != nullptr) c.row_zero_points = reinterpret_cast<const std::int32_t*>(space.get());
     if (c.row_scales != nullptr) c.row_scales = reinterpret_cast<const float*>(space.get());
+    if (c.row_sums != nullptr) c.row_sums = reinterpret_cast<const std::int32_t*>(space.get());
     CHECK(run_gemm(other, c) == status::overlap);
     CHECK(reals == std::vector<float>(32));
   };
@@ -314,6 +353,10 @@ TEST_CASE("K1_K5_K6_K7_K8_K10_K11_K12_K13_K14_K17_K18_Q1_Q8_Q9 bad descriptions 
     d.out = dtype::f32;
     d.finish.row_scales = true;
     c.row_scales = p.scales.data();
+  });
+  reads_workspace([&](gemm_desc& d, gemm_buffers& c) {
+    d.rhs_zero_point = 3;
+    c.row_sums = p.zeros.data();
   });
   b.lhs = nullptr;
   CHECK(run_gemm(plan, b) == status::null_pointer);  // K1

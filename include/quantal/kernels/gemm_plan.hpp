@@ -80,7 +80,7 @@ struct gemm_plan {
   uint64_t sums_at = 0, chunk_at = 0, acc_at = 0, long_at = 0, task_workspace = 0;
   uint64_t tasks = 0, panel_tasks = 0;                        // all; of one block of rows
   uint64_t lhs_bytes = 0, out_bytes = 0, residual_bytes = 0;  // what a run reads and writes
-  bool more_buffers = false;                                  // residual, zero points or scales of rows
+  bool more_buffers = false;                                  // residual; zero points, scales or sums of rows
   uint64_t finish_sum = 0;                                    // of its epilogue: what packing compares
   detail::packed_header header;                               // of its packed weights
   detail::gemm_groups groups;
@@ -298,7 +298,7 @@ inline status plan_gemm(const gemm_desc& d, const gemm_leaf& leaf, size_t width,
   detail::choose_chunks(p, forced);
   detail::choose_workspace(p);
   detail::choose_direct(p);
-  p.more_buffers = p.residual_bytes > 0 || p.dynamic_lhs || p.row_scales;
+  p.more_buffers = p.residual_bytes > 0 || p.dynamic_lhs || p.row_scales || p.rhs_zero_point != 0;
   p.header = detail::packed_header_of(p);
   p.magic = gemm_plan_magic;
   out = p;

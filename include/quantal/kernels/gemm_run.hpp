@@ -21,6 +21,8 @@ struct gemm_buffers {
   uint64_t residual_bytes = 0;
   const int32_t* row_zero_points = nullptr;  // [m]: plans with dynamic_lhs
   const float* row_scales = nullptr;         // [m]: plans with row_scales
+  const int32_t* row_sums = nullptr;  // [m], may be null: sums of each lhs row's codes, as quantize_rows gives them;
+                                      // read where weights have a zero point, which else adds them up again
 };
 
 namespace detail {
@@ -47,7 +49,9 @@ struct gemm_call {
     const uint8_t* codes = lhs_row(row);
     const bool is_unsigned = p.lhs == dtype::u8;
     int32_t sum = 0;
-    if (p.leaf->sum != nullptr)
+    if (b.row_sums != nullptr)
+      sum = b.row_sums[row];
+    else if (p.leaf->sum != nullptr)
       sum = p.leaf->sum(codes, is_unsigned, p.shape.k);
     else
       for (int64_t d = 0; d < p.shape.k; ++d)
@@ -355,6 +359,7 @@ inline status check_buffers(const gemm_plan& p, const gemm_buffers& b, size_t wi
     const bool same = b.residual == b.out && p.residual_stride == p.out_stride;
     const uint64_t by_row = static_cast<uint64_t>(p.shape.m) * 4;
     if (collides(b.row_zero_points, zero_points ? by_row : 0) || collides(b.row_scales, scales ? by_row : 0) ||
+        (p.rhs_zero_point != 0 && b.row_sums != nullptr && collides(b.row_sums, by_row)) ||
         overlap(b.workspace, workspace, b.residual, second) || (!same && overlap(b.out, out, b.residual, second)))
       return status::overlap;
   }
