@@ -473,8 +473,8 @@ typedef struct quantal_run_buffers {
   uint64_t residual_bytes;
   const int32_t *row_zero_points;  /* [m] with QUANTAL_DYNAMIC_LHS */
   const float *row_scales;         /* [m] with QUANTAL_ROW_SCALES */
-  const int32_t *row_sums;         /* [m] gemm: sums of each lhs row's codes, of quantal_quantize_rows; NULL: they are added up where
-                                      weights have a zero point, else not needed */
+  const int32_t *row_sums;         /* [m] gemm: sums of each row's codes, as quantal_quantize_rows gives them; read where weights have
+                                      a zero point. NULL: they are added up */
 } quantal_run_buffers;
 
 typedef struct quantal_plan_info {

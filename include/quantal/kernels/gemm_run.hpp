@@ -21,8 +21,8 @@ struct gemm_buffers {
   uint64_t residual_bytes = 0;
   const int32_t* row_zero_points = nullptr;  // [m]: plans with dynamic_lhs
   const float* row_scales = nullptr;         // [m]: plans with row_scales
-  const int32_t* row_sums = nullptr;  // [m], may be null: sums of each lhs row's codes, as quantize_rows gives them;
-                                      // read where weights have a zero point, which else adds them up again
+  const int32_t* row_sums = nullptr;         // [m]: sums of each row's codes, as quantize_rows gives them; read where
+                                             // weights have a zero point. Null: they are added up
 };
 
 namespace detail {
