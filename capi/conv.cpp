@@ -232,7 +232,7 @@ std::int32_t run(const void* memory, const quantal_run_buffers* buffers, const q
   const typename Family::plan_type* p = nullptr;
   if (const std::int32_t s = read<Family>(memory, p); s != QUANTAL_OK) return s;
   quantal_run_buffers b;
-  if (const std::int32_t s = read_struct(buffers, b, sizeof b, 0); s != QUANTAL_OK) return s;
+  if (const std::int32_t s = read_struct(buffers, b, run_buffers_version1, 0); s != QUANTAL_OK) return s;
   parallel_for threads;
   if (const std::int32_t s = read_parallel(parallel, threads); s != QUANTAL_OK) return s;
   if (p->layout.out_elements != 0 && b.workspace == nullptr) return QUANTAL_E_SCRATCH;

@@ -290,7 +290,7 @@ int32_t quantal_gemm_run(const void* memory, const quantal_run_buffers* buffers,
   const gemm_plan* p = nullptr;
   if (const int32_t s = read(memory, p); s != QUANTAL_OK) return s;
   quantal_run_buffers b;
-  if (const int32_t s = read_struct(buffers, b, sizeof b, 0); s != QUANTAL_OK) return s;
+  if (const int32_t s = read_struct(buffers, b, run_buffers_version1, 0); s != QUANTAL_OK) return s;
   parallel_for threads;
   if (const int32_t s = read_parallel(parallel, threads); s != QUANTAL_OK) return s;
   if (p->tasks != 0 && b.workspace == nullptr) return QUANTAL_E_SCRATCH;

@@ -6,6 +6,7 @@
 // is not a plan of this kind, of this library, unchanged since plan_init, is `plan`. The kernel pointer must be one of
 // this process. The checksum costs some ten nanoseconds.
 #pragma once
+#include <cstddef>
 #include <cstring>
 #include <string>
 #include <type_traits>
@@ -133,6 +134,9 @@ inline std::int32_t read_parallel(const quantal_parallel* in, parallel_for& out)
 
 // The epilogue of a description; `from` may be null where the output is s32. Values are checked by the planner.
 std::int32_t read_epilogue(const quantal_epilogue* from, dtype out, epilogue& to) noexcept;
+
+// Where version 1 of the buffers ended.
+inline constexpr std::size_t run_buffers_version1 = offsetof(quantal_run_buffers, row_sums);
 
 inline bool aligned4(const void* p) noexcept {
   return reinterpret_cast<std::uintptr_t>(p) % 4 == 0;

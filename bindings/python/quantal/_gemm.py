@@ -43,7 +43,7 @@ class _Weights(native._Sized):
 class _Buffers(native._Sized):
     _fields_ = [("struct_size", c_uint32), ("flags", c_uint32)] + [
         field for name in ("in", "packed", "out", "workspace", "residual") for field in ((name, c_void_p), (name + "_bytes", c_uint64))
-    ] + [("row_zero_points", c_void_p), ("row_scales", c_void_p)]
+    ] + [("row_zero_points", c_void_p), ("row_scales", c_void_p), ("row_sums", c_void_p)]
 
 
 class _PlanInfo(native._Sized):
