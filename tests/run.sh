@@ -42,7 +42,7 @@ run_ctest() {  # run_ctest PRESET ARGS...: a failing test is counted by summary.
   local preset=$1; shift
   say "$preset: tests"
   rm -f "$PWD/$results/$preset.xml"
-  ctest --test-dir build/"$preset" --output-on-failure --no-tests=error --timeout 900 --output-junit "$PWD/$results/$preset.xml" \
+  ctest --test-dir build/"$preset" --output-on-failure --no-tests=error --timeout 1500 --output-junit "$PWD/$results/$preset.xml" \
     --test-output-size-passed 400000 --test-output-size-failed 400000 "$@" >$results/ctest-"$preset".log 2>&1 || true
   grep -E '\*\*\*(Failed|Timeout|Exception)|Subprocess aborted' $results/ctest-"$preset".log || true
 }
