@@ -14,6 +14,9 @@ language=(-std=c++20 -ffreestanding -fno-exceptions -fno-rtti -fno-threadsafe-st
 # Integer helpers of libgcc: Arm's run-time ABI names and the generic ones (64-bit shift, multiply, divide; count of zeros; Thumb-1 switch tables).
 allowed='^(mem(cpy|set|move|cmp)|__aeabi_(lmul|llsl|llsr|lasr|uldivmod|ldivmod|idiv|uidiv|idivmod|uidivmod|memcpy4?|memset|memclr4?)|__(mul|div|udiv|mod|umod|ashl|ashr|lshr)[sd]i3|__clz[sd]i2|__gnu_thumb1_case_[us][qhs]i)$'
 
+# foreign TOOLS OBJECT [ALSO]: undefined symbols beyond the allowed ones (and those that match ALSO).
+foreign() { "$1-nm" -u "$2" | awk '{print $2}' | grep -Ev "$allowed|${3:-$allowed}" || true; }
+
 headers=$(cd "$root/include" && grep -rl --include='*.hpp' 'Freestanding' quantal | LC_ALL=C sort)
 cores=("m0 arm-none-eabi -mcpu=cortex-m0 -mthumb" "m4 arm-none-eabi -mcpu=cortex-m4 -mthumb -mfloat-abi=hard -mfpu=fpv4-sp-d16"
   "rv32imc riscv64-unknown-elf -march=rv32imc -mabi=ilp32")
@@ -26,10 +29,10 @@ for core in "${cores[@]}"; do
     if ! "$tools-g++" $flags "${language[@]}" $level -c "$here/requant_path.cpp" -o "$work/path-$name.o"; then fail "$name $level: requant_path"; continue; fi
     # Without this a failing nm would look like an object that needs nothing.
     if ! "$tools-nm" "$work/path-$name.o" | grep -q ' T '; then fail "$name $level: nm shows no function"; continue; fi
-    foreign=$("$tools-nm" -u "$work/path-$name.o" | awk '{print $2}' | grep -Ev "$allowed" || true)
-    if [ -z "$foreign" ]; then
+    found=$(foreign "$tools" "$work/path-$name.o")
+    if [ -z "$found" ]; then
       pass "$name $level: $("$tools-size" "$work/path-$name.o" | awk 'NR==2{print $1}') bytes, needs: $("$tools-nm" -u "$work/path-$name.o" | awk '{printf "%s ", $2}')"
-    else fail "$name $level: undefined symbols: $foreign"; fi
+    else fail "$name $level: undefined symbols: $found"; fi
     # K16: usable with the FPU off.
     if "$tools-objdump" -d "$work/path-$name.o" | awk -F'\t' '{print $3}' | grep -E '^(v(add|sub|mul|div|cvt|ldr|str|mov|cmp|neg|abs|fma|ml)|f(add|sub|mul|div|lw|sw|cvt|mv))' | head -3 | grep .; then
       fail "$name $level: floating-point instructions in the integer path"
@@ -50,13 +53,14 @@ if command -v arm-none-eabi-g++ >/dev/null; then
   else fail "K16: floats in $(float_users "$work/kernels.o")"; fi
   # No allocation, no call of a system: nothing beyond mem* and libgcc's helpers, those of floats for f32 outputs among them.
   floats='^__aeabi_(f[a-z0-9]+|u?i2f)$'
-  foreign=$(arm-none-eabi-nm -u "$work/kernels.o" | awk '{print $2}' | grep -Ev "$allowed" | grep -Ev "$floats" || true)
-  if arm-none-eabi-nm "$work/kernels.o" | grep -q ' T device_gemm' && [ -z "$foreign" ]; then
+  found=$(foreign arm-none-eabi "$work/kernels.o" "$floats")
+  if arm-none-eabi-nm "$work/kernels.o" | grep -q ' T device_gemm' && [ -z "$found" ]; then
     pass "kernels: need nothing but $(arm-none-eabi-nm -u "$work/kernels.o" | awk '{print $2}' | grep -v __ | tr '\n' ' ')and libgcc"
-  else fail "kernels: undefined symbols: $foreign"; fi
-  echo 'extern "C" int planted(int x, float y) { return int(float(x) * y); }' >"$work/planted.cpp"
+  else fail "kernels: undefined symbols: $found"; fi
+  echo 'extern "C" void* malloc(unsigned); extern "C" int planted(int x, float y) { return int(float(x) * y) + *static_cast<int*>(malloc(4)); }' >"$work/planted.cpp"
   arm-none-eabi-g++ "${soft[@]}" "${language[@]}" -O1 -c "$work/planted.cpp" -o "$work/planted.o"
   if arm-none-eabi-objdump -dr "$work/planted.o" | grep -q __aeabi_fmul; then pass "K16: a planted product of floats is seen"; else fail "K16: a planted product of floats is not seen"; fi
+  if [ "$(foreign arm-none-eabi "$work/planted.o" "$floats")" = malloc ]; then pass "kernels: a planted allocation is seen"; else fail "kernels: a planted allocation is not seen"; fi
 fi
 
 for tool in arm-none-eabi-g++ qemu-system-arm; do
