@@ -265,6 +265,19 @@ inline status check_buffers(const conv_layout& l, const conv_buffers& b, uint64_
   return status::ok;
 }
 
+// Everything that packing either kind of convolution looks at before it writes `needed` bytes.
+inline status check_pack(const conv_layout& l, const void* weights, const int32_t* bias, const epilogue& e,
+                         const void* packed, uint64_t packed_bytes, uint64_t needed) noexcept {
+  if (packed == nullptr || (weights == nullptr && l.weight_elements > 0)) return status::null_pointer;
+  if (packed_bytes < needed) return status::buffer;
+  if (reinterpret_cast<uintptr_t>(packed) % gemm_alignment != 0) return status::scratch;
+  if (!same_finish(e, l.out, l.rule, l.has_table)) return status::plan;
+  if (const status s = check_epilogue(e, l.out, static_cast<size_t>(l.shape.out_c)); s != status::ok) return s;
+  const pack_sources read{weights, l.weight_elements, bias, nullptr, static_cast<uint64_t>(l.shape.out_c)};
+  if (const status s = read.check(e, l.out, packed, needed); s != status::ok) return s;
+  return l.shape.out_c > 0 && finish_sum(e, l.out) != l.finish_sum ? status::plan : status::ok;
+}
+
 }  // namespace detail
 
 }  // namespace quantal

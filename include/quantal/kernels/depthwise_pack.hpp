@@ -59,14 +59,8 @@ inline status pack_depthwise(const depthwise_plan& p, const void* weights, const
                              void* packed, uint64_t packed_bytes) noexcept {
   if (p.magic != depthwise_plan_magic || p.leaf == nullptr) return status::plan;
   const conv_layout& l = p.layout;
-  if (packed == nullptr || (weights == nullptr && l.weight_elements > 0)) return status::null_pointer;
-  if (packed_bytes < p.packed_bytes) return status::buffer;
-  if (reinterpret_cast<uintptr_t>(packed) % gemm_alignment != 0) return status::scratch;
-  if (!same_finish(e, l.out, l.rule, l.has_table)) return status::plan;
-  if (const status s = check_epilogue(e, l.out, static_cast<size_t>(l.shape.out_c)); s != status::ok) return s;
-  const detail::pack_sources read{weights, l.weight_elements, bias, nullptr, static_cast<uint64_t>(l.shape.out_c)};
-  if (const status s = read.check(e, l.out, packed, p.packed_bytes); s != status::ok) return s;
-  if (l.shape.out_c > 0 && finish_sum(e, l.out) != l.finish_sum) return status::plan;
+  if (const status s = detail::check_pack(l, weights, bias, e, packed, packed_bytes, p.packed_bytes); s != status::ok)
+    return s;
   const detail::depthwise_header header = detail::depthwise_header_of(p);
   uint8_t* base = static_cast<uint8_t*>(packed);
   __builtin_memset(base, 0, static_cast<size_t>(p.packed_bytes));
