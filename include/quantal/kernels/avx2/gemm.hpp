@@ -170,12 +170,10 @@ inline void block_groups(const block_args& a, int32_t begin, int32_t end, uint8_
   int32_t first = 0;
   for (int32_t i = 0; i < end && i < groups; ++i) {
     const int32_t live = fewest + (i < larger ? 1 : 0);
-    if (i < begin) {
-    } else if (a.live_columns <= 8 && From != weights::widening) {
+    if (i >= begin && a.live_columns <= 8 && From != weights::widening)
       block_group<1, From>(a, first, live, wide);
-    } else {
+    else if (i >= begin)
       block_group<2, From>(a, first, live, wide);
-    }
     first += live;
   }
 }
